@@ -1,0 +1,1 @@
+"""The prompt files. No code: `rewriter.prompting` loads and fills them."""

@@ -1,0 +1,1 @@
+"""Deterministic, named, recorded repairs made before any model call."""

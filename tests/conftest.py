@@ -1,0 +1,44 @@
+"""No test reaches beyond this machine: sockets to anything but loopback are refused."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+import pytest
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = str(address[0])
+    if host in {"localhost", ""}:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if not _is_local(address):
+            raise RuntimeError(f"a test tried to reach {address!r}; tests talk to loopback only")
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither the user's keys, settings nor cache leak into a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "REWRITER_")) and name != "REWRITER_MODELS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("REWRITER_CACHE", str(tmp_path_factory.mktemp("cache")))
