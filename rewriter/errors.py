@@ -12,8 +12,7 @@ RewriterError                 exit code 1; says what, where and the remedy
 ├── CacheError                a cache that cannot be opened or written
 ├── ModelError                a model call that failed for good
 │   ├── ModelConfigError      wrong key, unknown model, no model configured: retrying cannot help
-│   ├── ModelUnavailable      endpoint down, rate limited or broken after every retry
-│   └── ModelTruncated        the answer stopped at the token limit
+│   └── ModelUnavailable      endpoint down, rate limited or broken after every retry
 └── BudgetExceeded            exit code 5: stopped by --max-cost or --max-tokens
 """
 
@@ -87,10 +86,6 @@ class ModelConfigError(ModelError):
 
 class ModelUnavailable(ModelError):
     """The endpoint is down, limits us, or answers rubbish after every retry."""
-
-
-class ModelTruncated(ModelError):
-    """The answer stopped at the token limit; a shorter passage may fit."""
 
 
 class BudgetExceeded(RewriterError):

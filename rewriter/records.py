@@ -159,10 +159,14 @@ class Outcome(Record):
     """What became of a passage. `start` and `end` are code points of the source (before fixes).
 
     `text` is what ships, without the passage's white space at its ends. For a kept passage `reason` says why and
-    `rejected` is the last draft that was turned down. `from_cache` counts answers that needed no model call.
+    `rejected` is the last draft that was turned down; `unanswered` marks one kept because no answer could be had.
+    `fixed` is the span in the fixed text; `part` is "a" or "b" for a half of a passage that was cut in two; `ladder`
+    names the steps taken; `from_cache` counts answers that needed no model call.
     """
 
     index: int
+    part: str = ""
+    fixed: tuple[int, int] = (0, 0)
     start: int
     end: int
     status: Status
@@ -172,6 +176,7 @@ class Outcome(Record):
     findings: tuple[Finding, ...] = ()
     reason: str = ""
     rejected: str | None = None
+    unanswered: bool = False
     ladder: tuple[str, ...] = ()
     usage: Usage = Usage()
     from_cache: int = 0

@@ -1,0 +1,394 @@
+"""One passage's life, from the read transcript to the text that ships. Read it top to bottom.
+
+prepare   transcript -> fixes -> passages                        (no model)
+ask       passage -> prompt -> cache or model -> draft -> check  (the ladder)
+seams     neighbouring outcomes judged together
+pieces    outcomes and fixes as replacements in the transcript's own text
+account   every source character: rewritten, fixed, kept or carried
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rewriter import checks, fixes, prompting
+from rewriter.errors import ModelUnavailable, RewriterError
+from rewriter.model.unwrap import unwrap
+from rewriter.passages import regions, split
+from rewriter.records import Answer, Outcome, Passage, Piece, Request, Transcript, Usage, Verdict
+from rewriter.settings import Ladder
+from rewriter.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from rewriter.fixes import FixedText
+    from rewriter.glossary import Glossary
+    from rewriter.prompting import Style
+
+Messages = tuple[dict[str, str], ...]
+Ask = Callable[[Request], Awaitable[tuple[Answer, bool]]]
+
+# Code points of the text before a passage that the model may read. About two Chinese sentences: enough to know what a
+# pronoun or a term refers to, short enough that an edit re-asks one neighbour only and the bill hardly grows.
+CONTEXT_CHARACTERS = 80
+
+# An answer may be this many times the passage's tokens, and a little more for short ones, before it is cut off: a
+# faithful rewrite is rarely above 1.3 times, and a model caught in a loop must not run to its own limit at our cost.
+ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
+
+# A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
+SMALLEST_TO_HALVE = 24
+
+_NOT_SPACE = re.compile(r"\S")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a passage needs on its way: the style, the terms, the counter, and who answers.
+
+    `ask` returns an answer and whether it came from the cache; `stronger` is a second such way and its model's name.
+    """
+
+    style: Style
+    language: str
+    glossary: Glossary
+    counter: TokenCounter
+    model: str
+    ask: Ask
+    ladder: Ladder = Ladder()
+    stronger: tuple[str, Ask] | None = None
+    parameters: dict[str, object] = field(default_factory=lambda: {"temperature": 0})
+
+
+@dataclass(frozen=True)
+class Work:
+    """A transcript made ready: fixed text and passages. Passage offsets are code points of `fixed.text`."""
+
+    transcript: Transcript
+    fixed: FixedText
+    passages: tuple[Passage, ...]
+
+    def context(self, passage: Passage) -> str:
+        """The end of what was said before the passage, from a sentence start where there is one."""
+        before = self.fixed.text[max(0, passage.start - CONTEXT_CHARACTERS) : passage.start].strip()
+        cut = re.search(r"[。！？!?]\s*(?=\S)|\.\s+(?=\S)", before)
+        return before[cut.end() :] if cut and passage.start > CONTEXT_CHARACTERS else before
+
+
+# --- prepare ---------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    transcript: Transcript, *, style: str, language: str, glossary: Glossary, counter: TokenCounter, budget: int
+) -> Work:
+    """Fix the transcript's text and split it into passages of at most `budget` tokens."""
+    text = transcript.text
+    fixed = fixes.fix(
+        text,
+        lang=language,
+        style=style,
+        hits=glossary.certain_hits(text),
+        protect=_outside(transcript),
+        join_lines=not transcript.timed,
+    )
+    spans = [(fixed.to_fixed(s.start), fixed.to_fixed(s.end), s.speaker) for s in transcript.segments]
+    where = regions(fixed.text, [span for span in spans if span[0] < span[1]], counter=counter)
+    return Work(transcript, fixed, tuple(split(fixed.text, budget=budget, counter=counter, regions=where)))
+
+
+def _outside(transcript: Transcript) -> list[tuple[int, int]]:
+    """The spans between segments that hold something: headings, code blocks and the like, which nobody may touch."""
+    edges = [0, *(x for s in transcript.segments for x in (s.start, s.end)), len(transcript.text)]
+    gaps = zip(edges[::2], edges[1::2], strict=True)
+    return [(a, b) for a, b in gaps if _NOT_SPACE.search(transcript.text, a, b)]
+
+
+# --- the ladder ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Attempt:
+    """What has been tried for one stretch of text, and what it cost."""
+
+    text: str
+    context: str
+    ladder: list[str] = field(default_factory=list)
+    usage: Usage = Usage()
+    from_cache: int = 0
+    draft: str = ""
+    verdict: Verdict | None = None
+    truncated: bool = False
+    messages: Messages = ()
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict is not None and self.verdict.accepted
+
+
+async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Outcome]:
+    """Climb the ladder for one passage: ask, ask again naming the losses, halve, ask a stronger model, keep.
+
+    Returns one outcome, or one for each half where the passage had to be cut. A rejected draft is in no outcome's
+    text. Raises ModelConfigError where asking cannot help, and ModelUnavailable where the endpoint is down.
+    """
+    start, core = _core(passage.start, passage.text)
+    attempt = _Attempt(core, work.context(passage))
+    await _ask_and_repair(attempt, means, means.ladder.repairs)
+    if attempt.accepted:
+        return [_outcome(work, passage.index, start, attempt)]
+    if halves := _halves(start, core, means):
+        return await _rewrite_halves(work, passage.index, halves, attempt, means)
+    await _ask_stronger(attempt, means)
+    return [_outcome(work, passage.index, start, attempt)]
+
+
+async def _rewrite_halves(
+    work: Work, index: int, halves: list[tuple[int, str]], whole: _Attempt, means: Means
+) -> list[Outcome]:
+    done: list[Outcome] = []
+    for number, (start, text) in enumerate(halves):
+        half = _Attempt(text, whole.context if number == 0 else halves[number - 1][1][-CONTEXT_CHARACTERS:])
+        half.ladder.append("half")
+        if number == 0:  # the first half carries what the whole has cost, so that sums stay true
+            half.usage, half.from_cache = whole.usage, whole.from_cache
+            half.ladder[:0] = whole.ladder
+        await _ask_and_repair(half, means, means.ladder.half_repairs)
+        if not half.accepted:
+            await _ask_stronger(half, means)
+        done.append(_outcome(work, index, start, half, part="ab"[number]))
+    return done
+
+
+async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
+    hints = means.glossary.for_prompt(attempt.text)
+    messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
+    await _try(attempt, messages, "ask", means.model, means.ask, means)
+    for _ in range(repairs):
+        if attempt.accepted or attempt.truncated or attempt.verdict is None:
+            return
+        again = prompting.repair(means.style, messages, attempt.draft, attempt.verdict.findings)
+        await _try(attempt, again, "repair", means.model, means.ask, means)
+
+
+async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
+    if means.stronger is None:
+        return
+    model, ask = means.stronger
+    hints = means.glossary.for_prompt(attempt.text)
+    messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
+    await _try(attempt, messages, "stronger", model, ask, means)
+
+
+async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask: Ask, means: Means) -> None:
+    """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
+    answer, hit = await ask(request_for(model, messages, attempt.text, means))
+    attempt.ladder.append(rung)
+    attempt.messages = messages
+    if hit:
+        attempt.from_cache += 1
+    else:
+        attempt.usage += answer.usage
+    attempt.truncated = answer.finish == "length"
+    attempt.draft = unwrap(answer.text, attempt.text)
+    attempt.verdict = judge(attempt.text, attempt.draft, means)
+
+
+def request_for(model: str, messages: Messages, text: str, means: Means) -> Request:
+    """The request a passage's messages become; `max_tokens` bounds what a looping model can cost."""
+    limit = int(means.counter.count(text) * ANSWER_FACTOR) + ANSWER_EXTRA
+    return Request(model=model, messages=messages, parameters={**means.parameters, "max_tokens": limit})
+
+
+def judge(source: str, draft: str, means: Means) -> Verdict:
+    """The checker's verdict under the style's policy."""
+    return checks.check(
+        source, draft, style=means.style.name, policy=means.style.policy, glossary=means.glossary, lang=means.language
+    )
+
+
+def _core(start: int, text: str) -> tuple[int, str]:
+    """A passage's text without the white space at its ends, and where it begins."""
+    core = text.strip()
+    return start + (text.index(core) if core else 0), core
+
+
+def _halves(start: int, text: str, means: Means) -> list[tuple[int, str]]:
+    """Two parts of the text cut at the best place near the middle, or nothing where it is too short to cut."""
+    tokens = means.counter.count(text)
+    if not means.ladder.halves or tokens < SMALLEST_TO_HALVE:
+        return []
+    middle, cut = len(text) / 2, 0
+    for ends in (r"[。！？!?…]+[”」』）)]?\s*|\.\s+|\n+", r"[，,；;：:、]\s*", r"\s+", ""):
+        places = [m.end() for m in re.finditer(ends, text) if len(text) * 0.2 <= m.end() <= len(text) * 0.8]
+        if places:
+            cut = min(places, key=lambda place: abs(place - middle))
+            break
+    if not cut:
+        return []
+    second = start + cut + (len(text[cut:]) - len(text[cut:].lstrip()))
+    return [(start, text[:cut].rstrip()), (second, text[cut:].lstrip())]
+
+
+def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = "") -> Outcome:
+    begin, end = work.fixed.to_source_span(start, start + len(attempt.text))
+    verdict = attempt.verdict or Verdict(accepted=False, score=0.0)
+    kept = not verdict.accepted
+    if kept:
+        status = "kept"
+    elif len(attempt.ladder) > 1:
+        status = "repaired"
+    else:
+        status = "cached" if attempt.from_cache else "rewritten"
+    return Outcome(
+        index=index,
+        part=part,
+        start=begin,
+        end=end,
+        fixed=(start, start + len(attempt.text)),
+        status=status,
+        text=attempt.text if kept else attempt.draft,
+        source=attempt.text,
+        score=verdict.score,
+        findings=verdict.findings,
+        reason=_reason(attempt, verdict) if kept else "",
+        rejected=attempt.draft if kept else None,
+        ladder=tuple(attempt.ladder),
+        usage=attempt.usage,
+        from_cache=attempt.from_cache,
+    )
+
+
+def _reason(attempt: _Attempt, verdict: Verdict) -> str:
+    if attempt.truncated:
+        return "the answer stopped at the token limit"
+    worst = next((f for f in verdict.findings if f.severity == "reject"), None)
+    return worst.message if worst else "the draft was rejected"
+
+
+def keep(work: Work, passage: Passage, error: ModelUnavailable) -> Outcome:
+    """The outcome of a passage for which no answer could be had: its fixed source stands."""
+    start, core = _core(passage.start, passage.text)
+    kept = _outcome(work, passage.index, start, _Attempt(core, ""))
+    return kept.model_copy(update={"reason": f"no answer: {error.what}", "unanswered": True, "rejected": None})
+
+
+# --- seams -----------------------------------------------------------------------------------------------------------
+
+
+def check_seam(left: Outcome, right: Outcome, means: Means) -> tuple[Outcome, Outcome]:
+    """Judge two neighbours as one text, and keep the weaker one's source where their seam fails.
+
+    Two drafts can each pass and fail together: a clause said on both sides of the seam, or half lost on each.
+    """
+    if "kept" in (left.status, right.status):
+        return left, right
+    verdict = judge(f"{left.source}\n{right.source}", f"{left.text}\n{right.text}", means)
+    if verdict.accepted:
+        return left, right
+    worst = next((f.message for f in verdict.findings if f.severity == "reject"), "rejected as a pair")
+    if right.score <= left.score:
+        return left, _kept_at_seam(right, worst)
+    return _kept_at_seam(left, worst), right
+
+
+def _kept_at_seam(outcome: Outcome, why: str) -> Outcome:
+    return outcome.model_copy(
+        update={
+            "status": "kept",
+            "text": outcome.source,
+            "rejected": outcome.text,
+            "reason": f"seam with its neighbour: {why}",
+        }
+    )
+
+
+# --- pieces and account ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A stretch of the fixed text, the source span it stands for if it is a fix, and an outcome's text if it is one."""
+
+    start: int
+    end: int
+    text: str | None = None
+    source: tuple[int, int] | None = None
+
+
+def pieces(work: Work, outcomes: Sequence[Outcome]) -> list[Piece]:
+    """Outcomes and fixes as replacements in the transcript's own text, in order and apart.
+
+    A fix at an outcome's edge, or between two, becomes part of one piece with it: no repair is lost in a gap and
+    nothing is written twice.
+    """
+    patches = [_Patch(*o.fixed, text=o.text) for o in outcomes] + _fix_patches(work.fixed)
+    patches.sort(key=lambda p: (p.start, p.end, p.text is not None))
+    clusters: list[list[_Patch]] = []
+    reach = -1  # the end of the last cluster
+    for patch in patches:
+        touches = patch.start == reach and (patch.source or any(p.source and p.end == reach for p in clusters[-1]))
+        if patch.start < reach or touches:
+            clusters[-1].append(patch)
+        else:
+            clusters.append([patch])
+        reach = max(reach, patch.end)
+    return [_piece(work.fixed, cluster) for cluster in clusters]
+
+
+def _fix_patches(fixed: FixedText) -> list[_Patch]:
+    shift, patches = 0, []
+    for f in fixed.fixes:
+        start = f.start + shift
+        patches.append(_Patch(start, start + len(f.after), source=(f.start, f.end)))
+        shift += len(f.after) - len(f.before)
+    return patches
+
+
+def _piece(fixed: FixedText, cluster: list[_Patch]) -> Piece:
+    start, end = min(p.start for p in cluster), max(p.end for p in cluster)
+    text, at = [], start
+    for patch in cluster:
+        if patch.text is not None:
+            text += [fixed.text[at : patch.start], patch.text]
+            at = patch.end
+    text.append(fixed.text[at:end])
+    inside = [p for p in cluster if p.source is not None]
+    first = next((p.source[0] for p in inside if p.source and p.start == start), None)
+    last = next((p.source[1] for p in reversed(inside) if p.source and p.end == end), None)
+    return Piece(
+        start=fixed.to_source(start) if first is None else first,
+        end=fixed.to_source(end) if last is None else last,
+        text="".join(text),
+    )
+
+
+def account(work: Work, outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Source code points by what became of them; the values add up to the length of the transcript's text.
+
+    Keys: an outcome's status, `fixed` (inside a fix), `carried` (white space, headings, code), `beyond_limit`
+    (passages a --limit left out). Raises RewriterError where a character of a segment is in none of them: that would
+    be a loss, and nothing is written then.
+    """
+    text, counts = work.transcript.text, Counter[str]()
+    spans = [(o.start, o.end, str(o.status)) for o in outcomes]
+    spans += [(f.start, f.end, "fixed") for f in work.fixed.fixes]
+    handled = {o.index for o in outcomes}
+    spans += [
+        (*work.fixed.to_source_span(p.start, p.end), "beyond_limit") for p in work.passages if p.index not in handled
+    ]
+    labels: list[str | None] = [None] * len(text)
+    for start, end, name in spans:
+        labels[start:end] = [name] * (end - start)
+    for segment in work.transcript.segments:
+        for at in range(segment.start, segment.end):
+            if labels[at] is None and not text[at].isspace():
+                raise RewriterError(
+                    f"character {at} ({text[at]!r}) is in no passage and no fix.",
+                    where=work.transcript.name,
+                    remedy="Nothing was written. This is a bug: please report it with the file.",
+                )
+    counts.update(label or "carried" for label in labels)
+    return dict(sorted(counts.items()))

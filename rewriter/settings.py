@@ -1,0 +1,102 @@
+"""What a user chose: flags over environment over `rewriter.toml`, as one value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+
+from rewriter.errors import UsageError
+from rewriter.records import Record
+
+CONFIG_FILE = "rewriter.toml"
+
+
+class Ladder(Record):
+    """How far a rejected passage is pursued before its source is kept.
+
+    `repairs` is how often the model is asked again with what was lost named; `halves` allows cutting the passage in
+    two; `half_repairs` is `repairs` for those halves. One repair recovers most of what a repair can recover: a second
+    costs a whole answer and, on the embedded model, returned the same draft in most cases.
+    """
+
+    repairs: int = Field(default=1, ge=0, le=5)
+    halves: bool = True
+    half_repairs: int = Field(default=0, ge=0, le=5)
+
+
+class Settings(Record):
+    """Everything that decides a run but its inputs and where its results go.
+
+    `budget` is in tokens (None: chosen for the model); `concurrency` is model calls at once (None: chosen for the
+    model); `limit` is how many passages of each file are rewritten (None: all); `cache` is a folder (None: the user's
+    cache folder).
+    """
+
+    style: str = "clean"
+    language: str | None = None
+    glossary: tuple[str, ...] = ()
+    model: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    stronger: str | None = None
+    budget: int | None = Field(default=None, ge=16)
+    concurrency: int | None = Field(default=None, ge=1)
+    timeout: float = Field(default=120.0, gt=0)
+    ladder: Ladder = Ladder()
+    limit: int | None = Field(default=None, ge=1)
+    cache: str | None = None
+    use_cache: bool = True
+
+
+def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:
+    """Settings from flags (`given`, None values left out), then REWRITER_* variables, then `rewriter.toml`.
+
+    Raises UsageError for a configuration file that cannot be read or a value out of range, naming where it stands.
+    """
+    from_file = _read_config((folder or Path.cwd()) / CONFIG_FILE)
+    from_env = {
+        name: os.environ[f"REWRITER_{name.upper()}"]
+        for name in ("style", "language", "cache", "budget", "concurrency", "timeout")
+        if os.environ.get(f"REWRITER_{name.upper()}")
+    }
+    flags = {k: v for k, v in given.items() if v is not None and v != ()}
+    try:
+        return Settings.model_validate({**from_file, **from_env, **flags})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(x) for x in first["loc"])
+        raise UsageError(
+            f"{name} cannot be {first.get('input')!r}: {first['msg']}.",
+            remedy=f"Look at --{name.replace('_', '-')}, REWRITER_{name.upper()} and {CONFIG_FILE}.",
+        ) from None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The top-level settings of `rewriter.toml`; its [model] and [prices] tables belong to other readers."""
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"this is not valid TOML: {error}.", where=str(path), remedy="Mend the line named, or remove the file."
+        ) from None
+    known = set(Settings.model_fields) - {"api_key", "model", "base_url"}
+    own = {k: v for k, v in table.items() if k not in {"model", "prices"}}
+    if unknown := sorted(set(own) - known):
+        raise UsageError(
+            f"unknown setting: {', '.join(unknown)}.", where=str(path), remedy=f"Known are: {', '.join(sorted(known))}."
+        )
+    return own
+
+
+def fingerprint(values: dict[str, Any]) -> str:
+    """SHA-256 (hex) of JSON-serialisable values, independent of their order."""
+    text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
