@@ -1,0 +1,46 @@
+"""The key of a request: a hash over everything that decides the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from rewriter.records import Request
+
+KEY_VERSION = 1  # goes up when the canonical form changes: old keys are then simply never asked for
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# A query parameter whose name holds one of these is a credential: it must not split the cache when it is rotated.
+SECRET_NAMES = ("key", "token", "secret", "sig", "password", "auth")
+
+
+def normalise_endpoint(endpoint: str) -> str:
+    """A base URL without credentials, default port and trailing slash; scheme and host in lower case.
+
+    What is no URL (a name for the embedded model, say) comes back without surrounding space and trailing slash.
+    """
+    endpoint = endpoint.strip()
+    parts = urlsplit(endpoint)
+    if not parts.netloc:
+        return endpoint.rstrip("/")
+    scheme = parts.scheme.lower()
+    host = parts.netloc.rpartition("@")[2].lower().removesuffix(DEFAULT_PORTS.get(scheme, "\0"))
+    query = [(n, v) for n, v in parse_qsl(parts.query, True) if not any(s in n.lower() for s in SECRET_NAMES)]
+    return urlunsplit((scheme, host, parts.path.rstrip("/"), urlencode(query), ""))
+
+
+def request_key(endpoint: str, request: Request) -> str:
+    """SHA-256 (64 hex digits) over canonical JSON of endpoint, model, parameters and all messages, with a version.
+
+    Nothing of the request is left out. Raises TypeError where a parameter is no JSON value.
+    """
+    canonical = {
+        "version": KEY_VERSION,
+        "endpoint": normalise_endpoint(endpoint),
+        "model": request.model,
+        "parameters": request.parameters,
+        "messages": request.messages,
+    }
+    # ASCII escapes, so that a lone surrogate in a transcript cannot fail to encode
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,0 +1,260 @@
+"""diskcache, narrowed: rows of bytes under keys of bytes, nothing else read, no file but the database touched.
+
+diskcache unpickles what it finds (CVE-2025-69872): a planted row with raw=0 or mode=4, or a file name in a row, makes
+it run code or read and delete files. Here a Disk that knows one mode refuses all others, reads go by a SELECT that
+asks for that mode only, and the Settings table, whose rows diskcache turns into attributes and PRAGMA statements, is
+checked before diskcache sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from diskcache import Cache, Disk
+
+DATABASE = "cache.db"
+LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
+RAW_MODE = 1  # diskcache's MODE_RAW: the value stands in the row as it is
+
+SETTINGS: dict[str, Any] = {
+    "eviction_policy": "none",  # diskcache would drop the oldest above 1 GiB without a word
+    "cull_limit": 0,
+    "statistics": 0,  # on, every hit would write
+    "tag_index": 0,
+    "sqlite_auto_vacuum": 1,  # FULL: removed entries give their bytes back
+    "sqlite_cache_size": 8192,  # pages
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 67108864,  # bytes
+    "sqlite_synchronous": 2,  # FULL: an acknowledged answer survives a power cut; NORMAL would survive only kill -9
+    "sqlite_trusted_schema": 0,  # a planted trigger or view may call no function with side effects
+    "disk_min_file_size": 2**31 - 1,  # never a file beside the database
+    "disk_pickle_protocol": 0,  # nothing is pickled
+    "size_limit": 2**62,  # bytes; not used with policy none
+}
+COUNTERS = frozenset({"count", "size", "hits", "misses"})
+OBJECTS = {
+    "Settings": "table",
+    "sqlite_autoindex_Settings_1": "index",
+    "Cache": "table",
+    "Cache_key_raw": "index",
+    "Cache_expire_time": "index",
+    **{
+        f"Settings_{what}": "trigger"
+        for what in ("count_insert", "count_delete", "size_insert", "size_update", "size_delete")
+    },
+}
+
+COLUMNS = "rowid, key, raw, mode, filename, store_time, value"
+SELECT = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND mode = 1 AND filename IS NULL"
+# One statement instead of diskcache's four: no old file name is followed, so a planted one deletes nothing.
+UPSERT = (
+    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value) VALUES (?1, 1, ?2, ?2, 1, ?3)"
+    " ON CONFLICT (key, raw) DO UPDATE SET store_time = ?2, expire_time = NULL, access_time = ?2, size = 0,"
+    " mode = 1, filename = NULL, value = ?3"
+    # an entry of a newer version of this program stays
+    " WHERE NOT (raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND substr(value, 1, 4) = ?4"
+    " AND substr(value, 5, 1) > ?5)"
+)
+ADD = (
+    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value) VALUES (?1, 1, ?2, ?2, 1, ?3)"
+    " ON CONFLICT (key, raw) DO NOTHING"
+)
+
+
+class Refused(ValueError):
+    """A row, key or file that this store does not write and will not read."""
+
+
+class Foreign(Exception):
+    """A database that is damaged, or not one of ours."""
+
+
+class Row(NamedTuple):
+    """One row as it stands in the database; everything in it may be wrong."""
+
+    rowid: int
+    key: object
+    raw: object
+    mode: object
+    filename: object
+    stored: object
+    value: object
+
+    @property
+    def regular(self) -> bool:
+        """Whether this store could have written it, as far as its columns go."""
+        shape = (self.raw, self.mode, self.filename) == (1, RAW_MODE, None)
+        return shape and type(self.key) is bytes and type(self.value) is bytes
+
+
+class BytesDisk(Disk):  # type: ignore[misc]  # diskcache publishes no types
+    """Bytes in, bytes out, in the row itself; every other mode, type and every file name is refused."""
+
+    def put(self, key: object) -> tuple[Any, bool]:
+        """A key of bytes as it is. Raises Refused."""
+        if type(key) is not bytes:
+            raise Refused("keys are bytes")
+        return key, True
+
+    def get(self, key: object, raw: object) -> bytes:
+        """A key of bytes as it is. Raises Refused for any other, above all for one that would be unpickled."""
+        if raw not in (1, True) or type(key) is not bytes:
+            raise Refused("a key this store did not write")
+        return key
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, bytes]:
+        """Bytes, in the row. Raises Refused."""
+        if read or type(value) is not bytes:
+            raise Refused("values are bytes")
+        return 0, RAW_MODE, None, value
+
+    def fetch(self, mode: object, filename: object, value: object, read: bool) -> bytes:
+        """The row's bytes. Raises Refused for every mode but one and for every file name."""
+        if mode != RAW_MODE or filename is not None or read or type(value) is not bytes:
+            raise Refused("a value this store did not write")
+        return value
+
+    def filename(self, key: object = None, value: object = None) -> tuple[str, str]:
+        """No entry has a file. Raises Refused."""
+        raise Refused("no entry has a file of its own")
+
+    def remove(self, file_path: object) -> None:
+        """No entry has a file, so none is ever removed, whatever a row says."""
+
+
+def inspect(path: Path) -> bool:
+    """Whether a database is set up completely; a new one, or one that another process is just making, is not.
+
+    Raises Foreign for anything else: no database, other tables, triggers or settings than ours.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            objects = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
+            stored = "Settings" in {name for name, _, _ in objects}
+            settings = dict(connection.execute("SELECT key, value FROM Settings").fetchall()) if stored else {}
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            raise Foreign(str(error)) from error
+        raise
+    for name, kind, sql in objects:
+        if OBJECTS.get(name) != kind or str(sql).upper().startswith("CREATE VIRTUAL"):
+            raise Foreign(f"it holds a {kind} {name!r}, which is not ours")
+    for name, value in settings.items():
+        if name in COUNTERS:
+            continue
+        if name not in SETTINGS or value != SETTINGS[name]:
+            raise Foreign(f"its setting {name!r} is not ours")
+    return len(objects) == len(OBJECTS) and settings.keys() == SETTINGS.keys() | COUNTERS
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is bad, not that it is busy, full or forbidden."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    # SQLITE_ERROR: a table or column of ours is missing
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+def sound(path: Path) -> bool:
+    """Whether a database can be used: a new one, or one of ours whose pages SQLite finds in order. Reads all of it."""
+    try:
+        inspect(path)
+        with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except (Foreign, sqlite3.DatabaseError):
+        return False
+
+
+def readable_rows(path: Path) -> Iterator[Row]:
+    """The rows of a database set aside, as far as SQLite can read it."""
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection, suppress(sqlite3.Error):
+        connection.execute("PRAGMA trusted_schema = OFF")
+        yield from (Row(*row) for row in connection.execute(f"SELECT {COLUMNS} FROM Cache"))  # noqa: S608  constants
+
+
+class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
+    """One diskcache Cache in a folder, opened without writing where it is already set up."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Foreign, OSError or sqlite3.Error."""
+        database = folder / DATABASE
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+        if database.stat().st_mode & 0o077:
+            database.chmod(0o600)  # SQLite gives its -wal and -shm files the database's own mode
+        if inspect(database):
+            self._adopt(str(folder))
+        else:
+            super().__init__(str(folder), timeout=LOCK_TIMEOUT, disk=BytesDisk, **SETTINGS)
+
+    def _adopt(self, folder: str) -> None:
+        """What Cache.__init__ does, less its forty writes of settings that stand there already (5 ms of 5.5)."""
+        self._directory = folder
+        self._timeout = LOCK_TIMEOUT
+        self._local = threading.local()
+        self._txn_id = None
+        self._disk = BytesDisk(folder)
+        for name, value in SETTINGS.items():
+            setattr(self, name, value)
+        ((self._page_size,),) = self._sql("PRAGMA page_size").fetchall()
+
+    def value_of(self, key: bytes) -> bytes | None:
+        """The bytes under a key. Writes nothing."""
+        row = self._sql(SELECT, (key,)).fetchone()
+        return row[0] if row else None
+
+    def write(self, key: bytes, value: bytes, stored: float) -> None:
+        """Put a sealed entry under a key, in place of what was there; on disk when this returns."""
+        self._sql(UPSERT, (key, stored, value, value[:4], value[4:5]))
+
+    def write_if_absent(self, key: bytes, value: bytes, stored: float) -> bool:
+        """Put bytes under a key that has none; says whether it did."""
+        return self._sql(ADD, (key, stored, value)).rowcount > 0
+
+    def rows(self) -> Iterator[Row]:
+        """Every row as it stands, in order of arrival, a batch at a time so that no lock is held between."""
+        last = -(2**63)
+        while True:
+            batch = self._sql(
+                f"SELECT {COLUMNS} FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT 256",  # noqa: S608  constants
+                (last,),
+            ).fetchall()
+            if not batch:
+                return
+            yield from (Row(*row) for row in batch)
+            last = batch[-1][0]
+
+    def sizes(self) -> list[tuple[int, float, int]]:
+        """(rowid, when stored, bytes of key and value), newest first."""
+        return self._sql(  # type: ignore[no-any-return]
+            "SELECT rowid, store_time, length(key) + length(value) FROM Cache ORDER BY store_time DESC, rowid DESC"
+        ).fetchall()
+
+    def drop(self, rowids: list[int]) -> int:
+        """Remove rows, in one transaction; how many there were."""
+        with self.transact(retry=True):
+            return sum(self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,)).rowcount for rowid in rowids)
+
+    def remove(self, key: bytes) -> bool:
+        """Remove the row under a key; says whether there was one."""
+        return self._sql("DELETE FROM Cache WHERE key = ? AND raw = 1", (key,)).rowcount > 0  # type: ignore[no-any-return]
+
+    def check_pages(self) -> None:
+        """Have SQLite check its pages and indexes. Raises sqlite3.DatabaseError (SQLITE_CORRUPT) for damage."""
+        ((said,),) = self._sql("PRAGMA integrity_check(1)").fetchall()
+        if said != "ok":
+            error = sqlite3.DatabaseError(said)
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+    def entries(self) -> int:
+        """Rows, counted, not taken from the counter in the Settings table."""
+        return int(self._sql("SELECT count(*) FROM Cache").fetchone()[0])
