@@ -217,7 +217,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def write_if_absent(self, key: bytes, value: bytes, stored: float) -> bool:
         """Put bytes under a key that has none; says whether it did."""
-        return self._sql(ADD, (key, stored, value)).rowcount > 0
+        return bool(self._sql(ADD, (key, stored, value)).rowcount > 0)
 
     def rows(self) -> Iterator[Row]:
         """Every row as it stands, in order of arrival, a batch at a time so that no lock is held between."""
@@ -245,7 +245,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def remove(self, key: bytes) -> bool:
         """Remove the row under a key; says whether there was one."""
-        return self._sql("DELETE FROM Cache WHERE key = ? AND raw = 1", (key,)).rowcount > 0  # type: ignore[no-any-return]
+        return bool(self._sql("DELETE FROM Cache WHERE key = ? AND raw = 1", (key,)).rowcount > 0)
 
     def check_pages(self) -> None:
         """Have SQLite check its pages and indexes. Raises sqlite3.DatabaseError (SQLITE_CORRUPT) for damage."""

@@ -1,0 +1,378 @@
+"""The passage cache: keys, seals, entries, upkeep, moving."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewriter.cache import PassageCache, default_folder, open_cache, request_key
+from rewriter.cache import seal as sealing
+from rewriter.errors import CacheError
+from rewriter.records import Answer, Request, Usage
+
+KEY = "ab" * 32
+OTHER = "cd" * 32
+
+
+def request(**changes: object) -> Request:
+    base = {
+        "model": "m1",
+        "messages": ({"role": "system", "content": "整理"}, {"role": "user", "content": "10²"}),
+        "parameters": {"temperature": 0},
+    }
+    return Request.model_validate({**base, **changes})
+
+
+@pytest.fixture
+def cache(tmp_path: Path):
+    with PassageCache(tmp_path / "c") as store:
+        yield store
+
+
+# --- keys ---
+
+SAME = [
+    ("https://api.example.com/v1", "https://api.example.com/v1/"),
+    ("https://api.example.com/v1", "HTTPS://me:secret@API.example.com:443/v1"),
+    ("http://127.0.0.1:80/v1", "http://127.0.0.1/v1"),
+    ("https://a.example/v1?api-version=2&api_key=one", "https://a.example/v1?api-version=2&api_key=two"),
+    ("embedded:qwen", " embedded:qwen "),
+]
+APART = [
+    ("https://api.example.com/v1", "https://api.example.com/v2"),
+    ("https://api.example.com/v1", "http://api.example.com/v1"),
+    ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8081/v1"),
+    ("https://a.example/Path", "https://a.example/path"),
+    ("https://a.example/v1?api-version=1", "https://a.example/v1?api-version=2"),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), SAME)
+def test_endpoints_that_are_one(one: str, two: str) -> None:
+    assert request_key(one, request()) == request_key(two, request())
+
+
+@pytest.mark.parametrize(("one", "two"), APART)
+def test_endpoints_that_are_two(one: str, two: str) -> None:
+    assert request_key(one, request()) != request_key(two, request())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "m2"},
+        {"parameters": {"temperature": 1}},
+        {"parameters": {"temperature": 0, "seed": 1}},
+        {"messages": ({"role": "system", "content": "润色"}, {"role": "user", "content": "10²"})},
+        {"messages": ({"role": "system", "content": "整理"}, {"role": "user", "content": "102"})},
+        {"messages": ({"role": "user", "content": "10²"},)},
+        {"messages": ({"role": "system", "content": "整理"}, {"role": "user", "content": "10² "})},
+    ],
+)
+def test_whatever_decides_the_answer_is_in_the_key(changes: dict[str, object]) -> None:
+    assert request_key("e", request(**changes)) != request_key("e", request())
+
+
+def test_the_key_is_stable_and_its_order_does_not_matter() -> None:
+    one = request_key("e", request(parameters={"a": 1, "b": 2}))
+    assert one == request_key("e", request(parameters={"b": 2, "a": 1}))
+    assert len(one) == 64
+    assert len(request_key("e", request(messages=({"role": "user", "content": "\ud800"},)))) == 64
+
+
+# --- seals ---
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_a_sealed_payload_opens_as_it_was(plain: bytes) -> None:
+    key = bytes(32)
+    assert sealing.unseal(key, sealing.seal(key, plain)) == plain
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=120), st.data())
+def test_no_changed_byte_goes_unseen(plain: bytes, data: st.DataObject) -> None:
+    key = bytes(32)
+    sealed = bytearray(sealing.seal(key, plain))
+    place = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises((sealing.Damaged, sealing.Newer)):
+        sealing.unseal(key, bytes(sealed))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    with pytest.raises(sealing.Damaged):
+        sealing.unseal(bytes(32), data)
+
+
+def test_an_entry_of_another_key_is_refused() -> None:
+    with pytest.raises(sealing.Damaged):
+        sealing.unseal(b"2" * 32, sealing.seal(b"1" * 32, b"x"))
+
+
+def test_a_small_entry_cannot_unpack_to_gigabytes() -> None:
+    key, bomb = bytes(32), zlib.compress(bytes(200_000_000), 9)
+    head = sealing.HEAD.pack(sealing.MAGIC, sealing.VERSION, sealing.COMPRESSED, 10)
+    with pytest.raises(sealing.Damaged, match="length"):
+        sealing.unseal(key, head + sealing._checksum(head, key, bomb) + key + bomb)
+
+
+# --- entries ---
+
+
+def test_an_answer_comes_back_whole_and_after_reopening(tmp_path: Path) -> None:
+    answer = Answer(
+        text="𠮷野家 \ud800\x00 e\u0301", finish="length", usage=Usage(calls=1, input=9, output=3), model="m"
+    )
+    with PassageCache(tmp_path) as cache:
+        assert cache.get(KEY) is None
+        cache.put(KEY, answer, about={"style": "clean", "model": "m"})
+        assert cache.get(KEY) == answer
+    with PassageCache(tmp_path) as cache:
+        assert cache.get(KEY) == answer
+        assert KEY in cache and OTHER not in cache and len(cache) == 1
+        assert cache.notices == []
+
+
+def test_the_last_put_wins_and_delete_deletes(cache: PassageCache) -> None:
+    cache.put(KEY, Answer(text="wrong"))
+    cache.put(KEY, Answer(text="right"))
+    assert cache.get(KEY) == Answer(text="right")
+    assert len(cache) == 1
+    assert cache.delete(KEY) and not cache.delete(KEY)
+    assert cache.get(KEY) is None
+
+
+def test_a_hit_writes_nothing(cache: PassageCache) -> None:
+    cache.put(KEY, Answer(text="a"))
+    before = {p.name: p.read_bytes() for p in cache.path.iterdir() if p.suffix != ".db-shm"}
+    for _ in range(5):
+        assert cache.get(KEY) is not None
+    after = {p.name: p.read_bytes() for p in cache.path.iterdir() if p.suffix != ".db-shm"}
+    assert {n: b for n, b in after.items() if not n.endswith("-shm")} == {
+        n: b for n, b in before.items() if not n.endswith("-shm")
+    }
+
+
+@pytest.mark.parametrize("key", ["", "xyz", "ab" * 31, "ab" * 33])
+def test_what_is_no_key_is_an_error(cache: PassageCache, key: str) -> None:
+    with pytest.raises(CacheError, match="64 hex"):
+        cache.get(key)
+
+
+def test_files_are_the_owners_only(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with PassageCache(tmp_path / "deep" / "c") as cache:
+            cache.put(KEY, Answer(text="a"))
+            modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in cache.path.iterdir()}
+            assert stat.S_IMODE(cache.path.stat().st_mode) == 0o700
+    finally:
+        os.umask(old)
+    assert set(modes.values()) == {0o600}, modes
+    assert "cache.db-wal" in modes
+
+
+def test_where_it_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REWRITER_CACHE", str(tmp_path / "named"))
+    assert default_folder() == tmp_path / "named"
+    with open_cache() as named, open_cache(tmp_path / "$HOME") as dollar:
+        assert named.path == tmp_path / "named"
+        assert dollar.path.is_dir() and (dollar.path / "cache.db").is_file()
+    monkeypatch.delenv("REWRITER_CACHE")
+    assert default_folder().parts[-2:] == ("transcript-rewriter", "answers")
+
+
+# --- asked once ---
+
+
+async def test_once_asks_then_remembers(cache: PassageCache) -> None:
+    calls = []
+
+    async def ask() -> Answer:
+        calls.append(1)
+        return Answer(text="a")
+
+    assert await cache.once(KEY, ask) == (Answer(text="a"), False)
+    assert await cache.once(KEY, ask) == (Answer(text="a"), True)
+    assert len(calls) == 1
+
+
+async def test_the_same_key_in_flight_is_asked_once(cache: PassageCache) -> None:
+    calls = []
+
+    async def ask() -> Answer:
+        calls.append(1)
+        await asyncio.sleep(0.02)
+        return Answer(text="a")
+
+    got = await asyncio.gather(*(cache.once(KEY, ask) for _ in range(5)))
+    assert [hit for _, hit in got] == [False, True, True, True, True]
+    assert len(calls) == 1
+
+
+async def test_an_error_reaches_every_waiter_and_is_not_kept(cache: PassageCache) -> None:
+    async def fail() -> Answer:
+        await asyncio.sleep(0.01)
+        raise ConnectionError("down")
+
+    async def ask() -> Answer:
+        return Answer(text="a")
+
+    got = await asyncio.gather(*(cache.once(KEY, fail) for _ in range(3)), return_exceptions=True)
+    assert [type(g) for g in got] == [ConnectionError] * 3
+    assert await cache.once(KEY, ask) == (Answer(text="a"), False)
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_one_waiter_cancelled_does_not_cancel_the_other(cache: PassageCache, cancelled: int) -> None:
+    async def ask() -> Answer:
+        await asyncio.sleep(0.03)
+        return Answer(text="a")
+
+    tasks = [asyncio.create_task(cache.once(KEY, ask)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    tasks[cancelled].cancel()
+    answer, _ = await tasks[1 - cancelled]
+    assert answer == Answer(text="a")
+    assert tasks[cancelled].cancelled()
+
+
+async def test_a_call_nobody_waits_for_is_cancelled_and_can_be_asked_anew(cache: PassageCache) -> None:
+    seen = []
+
+    async def slow() -> Answer:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+        return Answer(text="never")
+
+    async def ask() -> Answer:
+        return Answer(text="a")
+
+    task = asyncio.create_task(cache.once(KEY, slow))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await cache.once(KEY, ask) == (Answer(text="a"), False)
+    assert seen == ["cancelled"]
+
+
+# --- upkeep ---
+
+
+def fill(cache: PassageCache, count: int) -> list[str]:
+    keys = [f"{n:064x}" for n in range(count)]
+    for n, key in enumerate(keys):
+        cache.put(key, Answer(text=os.urandom(300).hex()), about={"model": f"m{n % 2}", "style": "clean"})
+    return keys
+
+
+def test_stats_count_what_is_there(cache: PassageCache) -> None:
+    keys = fill(cache, 4)
+    cache.get(keys[0])
+    cache.get(OTHER)
+    stats = cache.stats()
+    assert (stats.entries, stats.hits, stats.misses, stats.damaged) == (4, 1, 1, 0)
+    assert stats.models == {"m0": 2, "m1": 2} and stats.styles == {"clean": 4}
+    assert stats.bytes > stats.payload > 4 * 300 and stats.oldest and stats.newest
+
+
+def test_prune_by_size_removes_the_oldest(cache: PassageCache) -> None:
+    keys = fill(cache, 10)
+    each = cache.stats().payload // 10 + 32
+    assert cache.prune(max_bytes=each * 4) in {6, 7}
+    assert keys[9] in cache and keys[0] not in cache
+    assert cache.prune(max_bytes=10**9) == 0
+
+
+def test_prune_by_age(cache: PassageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    cache.put(KEY, Answer(text="new"))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3 * 86400)
+    cache.put(OTHER, Answer(text="old"))
+    monkeypatch.undo()
+    assert cache.prune(older_than=2) == 1
+    assert KEY in cache and OTHER not in cache
+
+
+def test_nothing_is_evicted_unless_asked_for(tmp_path: Path) -> None:
+    with PassageCache(tmp_path / "all") as free, PassageCache(tmp_path / "few", size_limit=4000) as limited:
+        keys = fill(free, 30)
+        fill(limited, 30)
+        assert len(free) == 30
+        assert 1 <= len(limited) < 12 and keys[-1] in limited
+
+
+def test_clear(cache: PassageCache) -> None:
+    fill(cache, 5)
+    assert cache.clear() == 5
+    assert len(cache) == 0
+
+
+# --- moving ---
+
+
+def test_export_and_import_merge_two_caches(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    with PassageCache(tmp_path / "a") as a, PassageCache(tmp_path / "b") as b:
+        a.put(KEY, Answer(text="from a"), about={"style": "clean"})
+        a.put(OTHER, Answer(text="other", usage=Usage(calls=1, input=5)))
+        b.put(KEY, Answer(text="b had it"))
+        assert a.export(file) == 2
+        assert b.import_(file) == 1
+        assert b.get(KEY) == Answer(text="b had it")
+        assert b.get(OTHER) == a.get(OTHER)
+        assert b.import_(file) == 0 and b.notices == []
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_import_says_what_it_left_out(cache: PassageCache, tmp_path: Path) -> None:
+    cache.put(KEY, Answer(text="a"))
+    file = tmp_path / "e.jsonl"
+    cache.export(file)
+    line = json.loads(file.read_text().splitlines()[1])
+    bad = [
+        "no json",
+        "[]",
+        json.dumps({**line, "key": "short"}),
+        json.dumps({**line, "answer": {"text": 5}}),
+        json.dumps({k: v for k, v in line.items() if k != "when"}),
+        json.dumps({**line, "about": 7}),
+    ]
+    file.write_text("\n".join([file.read_text().rstrip(), *bad]) + "\n")
+    cache.clear()
+    assert cache.import_(file) == 1
+    assert "6 lines" in cache.notices[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"\xff\xfe", b'{"format": "x"}\n'])
+def test_a_file_that_is_no_export_is_refused(cache: PassageCache, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(CacheError, match="not an exported cache"):
+        cache.import_(file)
+
+
+def test_a_missing_file_is_one_sentence(cache: PassageCache, tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="No such file"):
+        cache.import_(tmp_path / "none")
+    with pytest.raises(CacheError, match="No such file"):
+        cache.export(tmp_path / "none" / "x")
