@@ -1,1 +1,108 @@
-"""."""
+"""The guard: does a draft still say everything its source said, and nothing else? No model, no network.
+
+Steps, one file each: `normalise` (text to comparable tokens), `align` (what became what), `find` (lost, invented,
+doubled runs), `facts` (numbers, negations, terms), `shape` (refusals, prefaces, wrong language), `judge` (policy to
+verdict). `policies` and `disfluency` are data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rewriter.checks.policies import POLICIES, Policy, policy_for
+from rewriter.errors import InputError
+from rewriter.records import Verdict
+
+if TYPE_CHECKING:
+    from rewriter.checks.normalise import Tokens
+
+__all__ = ["POLICIES", "Policy", "Terms", "check", "check_jsonl", "checks_version"]
+
+
+class Terms(Protocol):
+    """What the guard needs of a glossary."""
+
+    def aliases(self) -> Mapping[str, str]:
+        """Misheard form to canonical spelling."""
+        ...
+
+    def canonicals(self) -> Collection[str]:
+        """Every canonical spelling."""
+        ...
+
+
+def check(
+    source: str,
+    draft: str,
+    *,
+    style: str = "clean",
+    policy: str | Policy | None = None,
+    glossary: Terms | None = None,
+    lang: str | None = None,
+) -> Verdict:
+    """Judge a draft against its source; spans are code points of the two texts as given.
+
+    The verdict depends on the texts, the policy and the glossary alone; `lang` is accepted for callers that know it,
+    scripts are told from the text. Raises StyleError for an unknown policy.
+    """
+    aliases = glossary.aliases() if glossary is not None else None
+    return _check(source, draft, policy_for(style, policy), aliases)
+
+
+def _check(source: str, draft: str, policy: Policy, aliases: Mapping[str, str] | None) -> Verdict:
+    from rewriter.checks.judge import judge
+    from rewriter.checks.normalise import Coder, Tokens
+
+    coder = Coder()
+    here: Tokens = Tokens(source, coder, aliases)
+    there: Tokens = Tokens(draft, coder, aliases)
+    return judge(here, there, policy)
+
+
+def check_jsonl(
+    lines: Iterable[str],
+    *,
+    style: str = "clean",
+    policy: str | Policy | None = None,
+    glossary: Terms | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Judge pairs {id, source, rewrite[, lang]}, one JSON object a line: yields {id, accepted, score, findings}.
+
+    In order; blank lines are passed over. Raises InputError naming the line that is not such a pair.
+    """
+    rules = policy_for(style, policy)
+    aliases = glossary.aliases() if glossary is not None else None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            pair = _pair(line, number)
+            verdict = _check(pair["source"], pair["rewrite"], rules, aliases)
+            yield {"id": pair["id"], **verdict.model_dump(mode="json")}
+
+
+def _pair(line: str, number: int) -> dict[str, Any]:
+    remedy = 'Each line is {"id": ..., "source": "...", "rewrite": "..."}.'
+    try:
+        pair = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error}).", where=f"line {number}", remedy=remedy) from None
+    if not isinstance(pair, dict) or "id" not in pair:
+        raise InputError("is not a pair with an id.", where=f"line {number}", remedy=remedy)
+    for key in ("source", "rewrite"):
+        if not isinstance(pair.get(key), str):
+            raise InputError(f"has no text under {key!r}.", where=f"line {number}", remedy=remedy)
+    return pair
+
+
+@lru_cache(maxsize=1)
+def checks_version() -> str:
+    """A string that changes whenever verdicts can: a hash of this package's files."""
+    import hashlib
+    from pathlib import Path
+
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

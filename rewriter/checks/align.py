@@ -1,0 +1,107 @@
+"""Which tokens of the source became which of the draft: an edit alignment in about linear time.
+
+Passages are aligned whole by rapidfuzz (bit-parallel Levenshtein after Myers 1999). Longer texts are first cut at
+anchors, runs of tokens that occur once on each side and in the same order (patience diff, Cohen), so that time grows
+with length and not with its square.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+# Tokens aligned in one go. 3,000 by 3,000 takes about 2 ms; above, anchors are looked for.
+WHOLE = 3000
+# Length of an anchor: long enough that a chance repetition is rare, short enough to survive light edits.
+ANCHOR = 8
+# Without anchors a stretch is cut in proportion into blocks of this size; what is misplaced there counts as moved.
+BLOCK = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """source[a:b] stands against draft[c:d]; equal or not."""
+
+    equal: bool
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def align(source: str, draft: str) -> list[Op]:
+    """Alternating equal and unequal stretches that tile both token strings."""
+    ops: list[Op] = []
+    for a, b, c, d in _stretches(source, draft):
+        for op in Levenshtein.opcodes(source[a:b], draft[c:d]):
+            _push(ops, Op(op.tag == "equal", a + op.src_start, a + op.src_end, c + op.dest_start, c + op.dest_end))
+    return ops
+
+
+def _push(ops: list[Op], op: Op) -> None:
+    """Append, joined to the last stretch where both are of one kind."""
+    if ops and ops[-1].equal == op.equal:
+        last = ops[-1]
+        ops[-1] = Op(op.equal, last.a, op.b, last.c, op.d)
+    else:
+        ops.append(op)
+
+
+def _stretches(source: str, draft: str) -> list[tuple[int, int, int, int]]:
+    """Pieces to align one by one: the whole where it is short, else what lies between anchors."""
+    if max(len(source), len(draft)) <= WHOLE:
+        return [(0, len(source), 0, len(draft))]
+    cuts = [(0, 0)]
+    for i, j in _anchors(source, draft):
+        if i - cuts[-1][0] >= WHOLE // 3 or j - cuts[-1][1] >= WHOLE // 3:
+            cuts.append((i, j))
+    cuts.append((len(source), len(draft)))
+    out: list[tuple[int, int, int, int]] = []
+    for (a, c), (b, d) in zip(cuts, cuts[1:], strict=False):
+        out += _blocks(a, b, c, d)
+    return out
+
+
+def _blocks(a: int, b: int, c: int, d: int) -> list[tuple[int, int, int, int]]:
+    """A stretch without anchors, cut in proportion."""
+    n = -(-max(b - a, d - c) // BLOCK) or 1
+    marks = [(a + (b - a) * k // n, c + (d - c) * k // n) for k in range(n + 1)]
+    return [(p[0], q[0], p[1], q[1]) for p, q in zip(marks, marks[1:], strict=False)]
+
+
+def _anchors(source: str, draft: str) -> list[tuple[int, int]]:
+    """Starts of runs that occur once on each side, the longest chain in the same order."""
+    here, there = _once(source), _once(draft)
+    pairs = sorted((i, there[run]) for run, i in here.items() if run in there)
+    return _increasing(pairs)
+
+
+def _once(text: str) -> dict[str, int]:
+    seen: dict[str, int] = {}
+    for i in range(len(text) - ANCHOR + 1):
+        run = text[i : i + ANCHOR]
+        seen[run] = -1 if run in seen else i
+    return {run: i for run, i in seen.items() if i >= 0}
+
+
+def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest subsequence whose second members rise (patience sorting)."""
+    tails: list[int] = []
+    at: list[int] = []
+    back: list[int] = []
+    for k, (_, j) in enumerate(pairs):
+        place = bisect_left(tails, j)
+        if place == len(tails):
+            tails.append(j)
+            at.append(k)
+        else:
+            tails[place], at[place] = j, k
+        back.append(at[place - 1] if place else -1)
+    chain: list[tuple[int, int]] = []
+    k = at[-1] if at else -1
+    while k >= 0:
+        chain.append(pairs[k])
+        k = back[k]
+    return chain[::-1]

@@ -1,0 +1,140 @@
+"""From segments and signs to a verdict: which findings reject under a policy, and what a reader is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rewriter.checks import facts, find, shape
+from rewriter.checks.align import align
+from rewriter.checks.find import Segment, weight_of
+from rewriter.checks.normalise import Tokens
+from rewriter.checks.policies import NEVER, Policy
+from rewriter.records import Finding, Severity, Verdict
+
+# Longest quotation in a message, in code points.
+QUOTE = 60
+# Share of the source's weight below which a lost or changed stretch cannot matter less than the whole: short passages
+# are judged by proportion too, so that half of a five-word passage is not "small".
+WHOLE_SHARE = 0.5
+# A passage of at least this many tokens that comes back without any change is worth a warning.
+DUE = 40
+
+
+def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
+    """Compare, weigh and decide."""
+    if source.code == draft.code:
+        return _accept_copy(source, draft, policy)
+    signs = shape.signs(source, draft)
+    gaps = find.gaps_of(align(source.code, draft.code), source, draft)
+    found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
+    for s in found:
+        if s.kind == "invented" and find.doubled(s, source, draft):
+            s.kind = "duplicate"
+    found += facts.numbers(gaps, source, draft)
+    found += facts.negations(gaps, source, draft)
+    found += facts.changed(gaps, source, draft)
+    findings = [_finding(s, source, draft, _severity(s, policy)) for s in found]
+    findings += [_shape_finding(s, source, draft) for s in signs]
+    findings = [f for f in findings if f.severity == "reject" or f.weight >= find.FLOOR]
+    findings.sort(key=lambda f: (-f.weight, f.source or f.draft or (0, 0)))
+    total = sum(map(weight_of, source.forms))
+    wrong = sum(f.weight for f in findings if f.severity == "reject")
+    return Verdict(
+        accepted=not any(f.severity == "reject" for f in findings),
+        score=_score(wrong, total),
+        findings=tuple(findings),
+    )
+
+
+def _score(wrong: float, total: float) -> float:
+    return round(max(0.0, 1.0 - wrong / max(total, wrong, 1.0)), 4)
+
+
+def _accept_copy(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
+    findings: tuple[Finding, ...] = ()
+    if policy.untouched and source.text == draft.text and len(source) >= DUE:
+        span = (0, len(source.text))
+        findings = (
+            Finding(
+                kind="untouched",
+                severity="warn",
+                weight=0.0,
+                source=span,
+                draft=span,
+                message="untouched: the draft is the source, letter for letter",
+            ),
+        )
+    return Verdict(accepted=True, score=1.0, findings=findings)
+
+
+def _severity(s: Segment, policy: Policy) -> Severity:
+    """Reject where the segment is as heavy as the policy's threshold for its kind."""
+    if s.kind == "lost":
+        limit = policy.lost if s.c == s.d else policy.thinned
+    elif s.kind == "number":
+        limit = 0.0 if policy.numbers else NEVER
+    elif s.kind == "negation":
+        limit = 0.0 if policy.negations else NEVER
+    else:
+        limit = {
+            "invented": policy.invented,
+            "duplicate": policy.duplicate,
+            "changed": policy.changed,
+            "term": policy.term,
+        }[s.kind]
+    return "reject" if s.weight >= limit else "warn"
+
+
+def _finding(s: Segment, source: Tokens, draft: Tokens, severity: Severity) -> Finding:
+    here = source.span(s.a, s.b) if s.b > s.a else None
+    there = draft.span(s.c, s.d) if s.d > s.c else None
+    old = source.text[here[0] : here[1]] if here else ""
+    new = draft.text[there[0] : there[1]] if there else ""
+    return Finding(
+        kind=s.kind,
+        severity=severity,
+        weight=round(s.weight, 2),
+        source=here,
+        draft=there,
+        source_text=old,
+        draft_text=new,
+        message=_message(s, old, new),
+    )
+
+
+def _message(s: Segment, old: str, new: str) -> str:
+    if s.kind == "lost":
+        instead = f", only {_quote(new)} in its place" if new else ""
+        return f"lost: {_quote(old)} ({s.weight:.0f} content characters){instead}"
+    if s.kind in {"invented", "duplicate"}:
+        what = "said twice" if s.kind == "duplicate" else "not in the source"
+        return f"{s.kind}: {_quote(new)} is {what} ({s.weight:.0f} content characters)"
+    became = f"became {_quote(new)}" if new else "is gone"
+    return f"{s.kind}: {_quote(old)} {became}"
+
+
+def _quote(text: str) -> str:
+    text = " ".join(text.split())
+    return f"«{text}»" if len(text) <= QUOTE else f"«{text[: QUOTE // 2]} … {text[-QUOTE // 2 :]}»"
+
+
+_SHAPES = {
+    "refusal": "the draft refuses or asks instead of rewriting",
+    "preface": "the draft talks about its own work",
+    "echo": "the draft carries pieces of a prompt or markup",
+    "language": "the draft is in another language than the source",
+}
+
+
+def _shape_finding(s: shape.Sign, source: Tokens, draft: Tokens) -> Finding:
+    text = draft.text[s.start : s.end]
+    weight = sum(map(weight_of, source.forms)) if s.kind in {"refusal", "language"} else float(max(1, len(text) // 2))
+    return Finding(
+        kind=s.kind,
+        severity="reject",
+        weight=round(weight, 2),
+        source=None,
+        draft=(s.start, s.end),
+        draft_text=text,
+        message=f"{s.kind}: {_SHAPES[s.kind]}: {_quote(text)}",
+    )

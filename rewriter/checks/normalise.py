@@ -1,0 +1,201 @@
+"""Text to tokens that can be compared: width, case, punctuation, contractions, sounds and numbers taken out of the way.
+
+A token is a Chinese character, a word of a spaced script, or a number as a value. Each is one character of
+`Tokens.code`, so that alignment and search run on plain strings. Not NFKC: it would turn 10² into 102.
+
+Invariants: len(code) == len(forms) == len(spans); spans are code points of the text as given, in order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+from rewriter.checks import numbers
+from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
+
+# Full-width forms to ASCII one to one (offsets hold), curly apostrophes to straight, ideographic space to space.
+_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27, 0x02BC: 0x27}
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Scripts written without spaces are compared character by character.
+_UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
+_LETTER = rf"[^\W\d_{_UNSPACED}]"
+_SCALES = "million|billion|trillion|thousand|hundred|[万亿萬億千百]"
+_NUMERAL = numbers.ZH_NUMERALS
+_TOKEN = re.compile(
+    rf"{_LETTER}+(?:'{_LETTER}+)?"
+    rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER}))?"
+    rf"|(?:百分之)?[{_NUMERAL}]+(?:点[{_NUMERAL}]+)?"
+    rf"|[{_UNSPACED}]"
+)
+_HAN_ONE = re.compile(f"[{_HAN}]")
+_SOUND_CHARS = {ord(c): " " for c in ZH_SOUNDS}
+_SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
+_STEMS = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
+# Number tokens start with this mark, which no token of a text can.
+NUMBER = "#"
+_PRIVATE_START = 0xF0000
+_PRIVATE_SIZE = 0x10FFFD - _PRIVATE_START
+
+
+class Coder:
+    """Gives each distinct word of one comparison a private character; a Chinese character is its own code."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, str] = {}
+
+    def encode(self, forms: list[str]) -> str:
+        """One character per form. Beyond 65,000 distinct words some would share a code; no passage has so many."""
+        codes = self.codes
+        out = []
+        for form in forms:
+            code = codes.get(form)
+            if code is None:
+                is_char = len(form) == 1 and form >= "\u0e00"
+                code = codes[form] = form if is_char else chr(_PRIVATE_START + len(codes) % _PRIVATE_SIZE)
+            out.append(code)
+        return "".join(out)
+
+
+class Tokens:
+    """The tokens of one text: `forms`, their `code`, and where each stands."""
+
+    def __init__(self, text: str, coder: Coder, aliases: Mapping[str, str] | None = None) -> None:
+        self.text = text
+        self.folded, self._map = _alias(fold(text), aliases)
+        raw = _TOKEN.findall(self.folded)
+        self._special = _needs_care(raw)
+        if self._special:
+            self.forms, self._places = _expand(raw)
+        else:
+            self.forms, self._places = raw, None
+        self.code = coder.encode(self.forms)
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """Where each token stands in the text as given; computed only when something has been found."""
+        raw = [m.span() for m in _TOKEN.finditer(self.folded)]
+        spans = raw if self._places is None else [(raw[a][0], raw[b][1]) for a, b in self._places]
+        if self._map is None:
+            return spans
+        return [(self._map[a], self._map[b - 1] + 1) for a, b in spans]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The code points from token `start` to token `end` (not included)."""
+        return (self.spans[start][0], self.spans[end - 1][1])
+
+
+def fold(text: str) -> str:
+    """Width and case folded, Chinese hesitation sounds blanked; the same length as the text, so offsets hold."""
+    folded = text.translate(_WIDTH)
+    lower = folded.lower()
+    if len(lower) != len(folded):
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in folded)
+    return lower.translate(_SOUND_CHARS)
+
+
+def _alias(folded: str, aliases: Mapping[str, str] | None) -> tuple[str, list[int] | None]:
+    """Aliases replaced by their canonical form, with the offset in the text each character came from."""
+    pairs = {fold(a): fold(c) for a, c in (aliases or {}).items() if a.strip() and a != c}
+    hits = [a for a in pairs if a in folded]
+    if not hits:
+        return folded, None
+    pattern = re.compile("|".join(_bounded(a) for a in sorted(hits, key=len, reverse=True)))
+    out: list[str] = []
+    origin: list[int] = []
+    at = 0
+    for m in pattern.finditer(folded):
+        new = pairs[m[0]]
+        out += [folded[at : m.start()], new]
+        origin += range(at, m.start())
+        last = m.end() - 1
+        origin += [min(m.start() + i, last) for i in range(len(new) - 1)] + [last]
+        at = m.end()
+    out.append(folded[at:])
+    origin += range(at, len(folded))
+    return "".join(out), origin
+
+
+def _bounded(alias: str) -> str:
+    """An alias in Latin letters only matches whole words."""
+    left = r"(?<![a-z0-9])" if alias[0].isascii() and alias[0].isalnum() else ""
+    right = r"(?![a-z0-9])" if alias[-1].isascii() and alias[-1].isalnum() else ""
+    return left + re.escape(alias) + right
+
+
+def _needs_care(raw: list[str]) -> bool:
+    """Is there any number, contraction or sound: anything but plain characters and words?"""
+    seen = set(raw)
+    if not seen.isdisjoint(EN_SOUNDS) or not seen.isdisjoint(numbers.EN_NUMBER_WORDS):
+        return True
+    return any(len(w) > 1 and (not w.isalpha() or w[0] in _NUMERAL) or w in _NUMERAL for w in seen)
+
+
+def _expand(raw: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
+    """Forms with contractions opened, sounds dropped and numbers as values; each with its first and last raw token."""
+    forms: list[str] = []
+    places: list[tuple[int, int]] = []
+    i, n = 0, len(raw)
+    while i < n:
+        word = raw[i]
+        if word in EN_SOUNDS:
+            i += 1
+            continue
+        if word in numbers.EN_NUMBER_WORDS:
+            end, values = _number_words(raw, i)
+            for k, value in enumerate(values):
+                forms.append(value)
+                places.append((i, end - 1) if len(values) == 1 else (min(i + k, end - 1), min(i + k, end - 1)))
+            i = end
+            continue
+        for form in _forms(word):
+            forms.append(form)
+            places.append((i, i))
+        i += 1
+    return forms, places
+
+
+def _number_words(raw: list[str], start: int) -> tuple[int, list[str]]:
+    """The run of English number words from `start`: where it ends, and its values as tokens. A lone "one" is a word."""
+    end = start + 1
+    while end < len(raw) and (
+        raw[end] in numbers.EN_NUMBER_WORDS
+        or (
+            raw[end] == "and"
+            and raw[end - 1] in numbers.WORD_SCALES
+            and end + 1 < len(raw)
+            and raw[end + 1] in numbers.EN_VALUES
+        )
+    ):
+        end += 1
+    words = raw[start:end]
+    if words == ["one"]:
+        return end, ["one"]
+    if all(w in numbers.WORD_SCALES for w in words):
+        return end, words
+    return end, [NUMBER + v for v in numbers.english(words)]
+
+
+def _forms(word: str) -> list[str]:
+    """The tokens one raw token stands for."""
+    first = word[0]
+    if first.isdigit():
+        return [NUMBER + numbers.written(word)]
+    if first in _NUMERAL or word.startswith("百分之"):
+        if word in ("一", "壹"):
+            return ["一"]
+        value = numbers.chinese(word)
+        return list(word) if value is None else [NUMBER + value]
+    if "'" not in word:
+        return [word]
+    stem, _, tail = word.partition("'")
+    if tail == "t" and stem.endswith("n"):
+        stem = stem[:-1]
+        return [_STEMS.get(stem, stem), "not"]
+    if tail == "s":
+        return [stem]
+    return [stem, _SUFFIX.get(tail, tail)]

@@ -1,0 +1,61 @@
+"""What may go and what may not, as values: one policy per style, and three grades of severity.
+
+All thresholds are in content characters (see `find.weight_of`): a finding of at least this weight rejects. Chosen on
+one half of nine sets of human-edited passages and damaged copies of them, and confirmed on the other half; the figures
+and the command that reproduces them are in docs/guard.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rewriter.errors import StyleError
+
+NEVER = 10.0**9
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Weights, in content characters, from which a finding of each kind rejects.
+
+    `lost` for text cut out with nothing in its place, `thinned` for text replaced by less, `invented` for text put in,
+    `duplicate` for text said twice, `changed` for words replaced by others that neither look nor sound alike, `term`
+    for Latin terms and names replaced so. `numbers` and `negations` say whether one that is lost rejects or warns.
+    """
+
+    name: str
+    lost: float
+    thinned: float
+    invented: float
+    duplicate: float
+    changed: float
+    term: float
+    numbers: bool = True
+    negations: bool = True
+    untouched: bool = True
+
+
+POLICIES: dict[str, Policy] = {
+    "balanced": Policy("balanced", 4.6, 6.0, 7.5, 7.5, 12.0, 2.5),
+    "strict": Policy("strict", 3.0, 3.5, 4.0, 4.0, 3.0, 1.0),
+    "lenient": Policy("lenient", 8.0, 10.0, 12.0, 10.0, NEVER, NEVER, numbers=False, negations=False),
+}
+POLICIES["clean"] = POLICIES["balanced"]
+POLICIES["correct"] = Policy("correct", 3.0, 4.0, 4.0, 4.0, 6.0, 2.0)
+POLICIES["formal"] = Policy("formal", 16.0, 16.0, 30.0, 20.0, NEVER, NEVER, numbers=False, negations=False)
+
+
+def policy_for(style: str, policy: str | Policy | None) -> Policy:
+    """The policy given, or the one named like the style; a style of the user's own falls back to balanced.
+
+    Raises StyleError where a policy is named that does not exist.
+    """
+    if isinstance(policy, Policy):
+        return policy
+    if policy is None:
+        return POLICIES.get(style, POLICIES["balanced"])
+    if policy not in POLICIES:
+        raise StyleError(
+            f"There is no checker policy {policy!r}.", remedy=f"Choose one of: {', '.join(sorted(POLICIES))}."
+        )
+    return POLICIES[policy]
