@@ -1,0 +1,148 @@
+"""What the user named on the command line, as a list of inputs with a name for each output."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewriter.errors import FormatError, InputError, UsageError
+
+SUFFIXES = {
+    ".txt": "txt",
+    ".md": "md",
+    ".markdown": "md",
+    ".srt": "srt",
+    ".vtt": "vtt",
+    ".ass": "ass",
+    ".ssa": "ssa",
+    ".json": "json",
+}
+# A run's own files, left in its output folder.
+_OF_A_RUN = frozenset({"run.jsonl", "summary.json"})
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: a file, or standard input (`path` None). `output` is the relative name of its rewrite."""
+
+    path: Path | None
+    output: Path
+
+    @property
+    def name(self) -> str:
+        """The file's path as given; "-" for standard input."""
+        return STDIN if self.path is None else str(self.path)
+
+    def read(self) -> bytes:
+        """The bytes. Standard input can be read once. Raises InputError where the file cannot be read."""
+        if self.path is None:
+            return sys.stdin.buffer.read()
+        return read_file(self.path)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes, or an InputError that says why not."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file.", where=str(path), remedy="Check the path.") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"cannot be read: {reason}.", where=str(path), remedy="Check it and its permissions."
+        ) from None
+
+
+def format_of(path: Path | str) -> str:
+    """The format a file name stands for. Raises FormatError for a suffix we do not know."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        what = f"unknown format {suffix!r}." if suffix else "a file without a suffix: its format is unknown."
+        raise FormatError(
+            what, where=str(path), remedy=f"Known are {', '.join(SUFFIXES)}; rename the file, or pipe text in as -."
+        )
+    return SUFFIXES[suffix]
+
+
+def discover(inputs: Sequence[str]) -> list[Source]:
+    """Files, folders (with their subfolders), globs and "-" as sources, in the order given, each file once.
+
+    Raises InputError for what is missing or a folder without transcripts, FormatError for an unknown suffix, and
+    UsageError where two files would be written to the same name.
+    """
+    found: dict[str, Source] = {}
+    for given in inputs:
+        for source in _found(given):
+            found.setdefault(STDIN if source.path is None else os.path.realpath(source.path), source)
+    return _apart(list(found.values()))
+
+
+def _found(given: str) -> Iterator[Source]:
+    path = Path(given)
+    if given == STDIN:
+        yield Source(None, Path("stdin.txt"))
+    elif path.is_dir():
+        yield from _in_folder(path)
+    elif path.exists():
+        format_of(path)
+        yield Source(path, Path(path.name))
+    elif glob.has_magic(given):
+        yield from _matching(given)
+    else:
+        raise InputError("no such file or folder.", where=given, remedy="Check the path.")
+
+
+def _in_folder(folder: Path) -> Iterator[Source]:
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and _is_wanted(p.relative_to(folder))]
+    if not files:
+        known = ", ".join(SUFFIXES)
+        raise InputError("no transcripts in this folder.", where=str(folder), remedy=f"Looked for {known}.")
+    for path in files:
+        yield Source(path, path.relative_to(folder))
+
+
+def _is_wanted(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix.lower() in SUFFIXES and path.name not in _OF_A_RUN
+
+
+def _matching(pattern: str) -> Iterator[Source]:
+    paths = [Path(p) for p in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = [p for p in paths if p.is_file() and _is_wanted(Path(p.name))]
+    if not files:
+        raise InputError("nothing matches.", where=pattern, remedy=f"Known suffixes are {', '.join(SUFFIXES)}.")
+    parts = Path(pattern).parts
+    fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    for path in files:
+        yield Source(path, path.relative_to(fixed))
+
+
+def _apart(sources: list[Source]) -> list[Source]:
+    """Sources with the same output name get their parent folder's name in front; UsageError where that is no help."""
+    clashing = _repeated(sources)
+    moved = [
+        Source(s.path, Path(s.path.resolve().parent.name) / s.output) if s.path and _key(s) in clashing else s
+        for s in sources
+    ]
+    still = _repeated(moved)
+    if still:
+        names = [s.name for s in moved if _key(s) in still]
+        raise UsageError(
+            f"{names[0]} and {names[1]} would both be written as {sorted(still)[0]}.",
+            remedy="Rename one, or give their common folder as the input.",
+        )
+    return moved
+
+
+def _key(source: Source) -> str:
+    return source.output.as_posix().casefold()
+
+
+def _repeated(sources: Sequence[Source]) -> set[str]:
+    keys = [_key(s) for s in sources]
+    return {k for k in keys if keys.count(k) > 1} if len(set(keys)) < len(keys) else set()
