@@ -25,7 +25,7 @@ ZH_DISCOURSE = re.compile("|".join(sorted(set(_ZH_DISCOURSE.split()), key=len, r
 _EN_DISCOURSE = (
     "you know|i mean|sort of|kind of|you see|let's say|let us say|or something|or whatever|and so on|at the end of the day|"
     "i think|i guess|i would say|basically|actually|literally|obviously|like|so|well|yeah|yes|okay|ok|right|"
-    "and|but|just|really|anyway|please|thank you|thanks"
+    "and|but|just|really|anyway|please|thank you|thanks|sorry|let me|worries|go ahead"
 )
 EN_DISCOURSE = frozenset(word for phrase in _EN_DISCOURSE.split("|") for word in phrase.split())
 
@@ -40,3 +40,6 @@ EN_LIGHT = frozenset(
     "we you i me him her them us my your his their our who which what when where how if then than or and but so because "
     "very just also too more some any all both each such only own same now s re ve ll d m t not".split()
 )
+
+# Units of amount that a written form turns into a sign.
+UNITS = frozenset("percent percentage dollars dollar point cents euros pounds 元 块 塊".split())

@@ -15,18 +15,19 @@ from functools import lru_cache
 
 from rewriter.checks import sound
 from rewriter.checks.align import Op
-from rewriter.checks.disfluency import EN_DISCOURSE, EN_LIGHT, ZH_DISCOURSE, ZH_LIGHT
+from rewriter.checks.disfluency import EN_DISCOURSE, EN_LIGHT, UNITS, ZH_DISCOURSE, ZH_LIGHT
 from rewriter.checks.normalise import NUMBER, Tokens
 
-LIGHT_WEIGHT = 0.35
-DISCOURSE_WEIGHT = 0.1
+LIGHT_WEIGHT = 0.5
+DISCOURSE_WEIGHT = 0.4
+UNIT_WEIGHT = 0.1
 NUMBER_WEIGHT = 1.5
 LATIN_LETTERS = 4.5  # letters of a Latin word that weigh as much as one Chinese character
 # Tokens on either side in which a repetition is taken for a stutter or a merged repeat.
-NEAR = 30
+NEAR = 20
 # What a matched token between two gaps takes off their sum: chance matches inside a lost clause are short, kept text
 # between two edits is long.
-MATCH_CREDIT = 0.6
+MATCH_CREDIT = 0.8
 # Share of an inserted run's weight that makes up for a lost run at the same place, and what each replaced unit still
 # costs. A paraphrase replaces like by like; a summary replaces much by little.
 REPLACE_CREDIT = 0.9
@@ -60,7 +61,7 @@ class Segment:
     b: int
     c: int
     d: int
-    total: float = 0.0
+    edge: bool = False
 
 
 @lru_cache(maxsize=65536)
@@ -68,6 +69,8 @@ def weight_of(form: str) -> float:
     """How much one token means, in content characters."""
     if form[0] == NUMBER:
         return NUMBER_WEIGHT
+    if form in UNITS:
+        return UNIT_WEIGHT
     if len(form) == 1 and form >= "\u0e00":
         return LIGHT_WEIGHT if form in ZH_LIGHT else 1.0
     if form in EN_LIGHT or form in EN_DISCOURSE:

@@ -25,16 +25,20 @@ _SCALES = "million|billion|trillion|thousand|hundred|[万亿萬億千百]"
 _NUMERAL = numbers.ZH_NUMERALS
 _TOKEN = re.compile(
     rf"{_LETTER}+(?:'{_LETTER}+)?"
-    rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER}))?"
+    rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
     rf"|(?:百分之)?[{_NUMERAL}]+(?:点[{_NUMERAL}]+)?"
     rf"|[{_UNSPACED}]"
 )
 _HAN_ONE = re.compile(f"[{_HAN}]")
 _SOUND_CHARS = {ord(c): " " for c in ZH_SOUNDS}
+# Emoji short codes of chat exports (:emoji_1f4d7:) are pictures, not words.
+_MARKUP = re.compile(r":[a-z]+_[a-z0-9_]+:")
 _SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
 _STEMS = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
 # Number tokens start with this mark, which no token of a text can.
 NUMBER = "#"
+# Words taken together as one spoken number, so that a text of nothing but numbers stays cheap.
+LONGEST_RUN = 24
 _PRIVATE_START = 0xF0000
 _PRIVATE_SIZE = 0x10FFFD - _PRIVATE_START
 
@@ -91,7 +95,7 @@ class Tokens:
 
 def fold(text: str) -> str:
     """Width and case folded, Chinese hesitation sounds blanked; the same length as the text, so offsets hold."""
-    folded = text.translate(_WIDTH)
+    folded = _MARKUP.sub(lambda m: " " * len(m[0]), text.translate(_WIDTH)) if ":" in text else text.translate(_WIDTH)
     lower = folded.lower()
     if len(lower) != len(folded):
         lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in folded)
@@ -132,7 +136,7 @@ def _needs_care(raw: list[str]) -> bool:
     seen = set(raw)
     if not seen.isdisjoint(EN_SOUNDS) or not seen.isdisjoint(numbers.EN_NUMBER_WORDS):
         return True
-    return any(len(w) > 1 and (not w.isalpha() or w[0] in _NUMERAL) or w in _NUMERAL for w in seen)
+    return any(w[0].isdigit() or "'" in w or w == "cannot" or w[0] in _NUMERAL or w.startswith("百分之") for w in seen)
 
 
 def _expand(raw: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
@@ -145,7 +149,7 @@ def _expand(raw: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
         if word in EN_SOUNDS:
             i += 1
             continue
-        if word in numbers.EN_NUMBER_WORDS:
+        if word in numbers.EN_NUMBER_WORDS or (word.isdigit() and raw[i + 1 : i + 2] == ["point"]):
             end, values = _number_words(raw, i)
             for k, value in enumerate(values):
                 forms.append(value)
@@ -162,22 +166,27 @@ def _expand(raw: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
 def _number_words(raw: list[str], start: int) -> tuple[int, list[str]]:
     """The run of English number words from `start`: where it ends, and its values as tokens. A lone "one" is a word."""
     end = start + 1
-    while end < len(raw) and (
-        raw[end] in numbers.EN_NUMBER_WORDS
-        or (
-            raw[end] == "and"
-            and raw[end - 1] in numbers.WORD_SCALES
-            and end + 1 < len(raw)
-            and raw[end + 1] in numbers.EN_VALUES
-        )
-    ):
+    while end < len(raw) and end - start < LONGEST_RUN and _continues(raw, end):
         end += 1
     words = raw[start:end]
     if words == ["one"]:
         return end, ["one"]
     if all(w in numbers.WORD_SCALES for w in words):
-        return end, words
+        return end, [f"{NUMBER}{numbers.WORD_SCALES[w]}" for w in words]
     return end, [NUMBER + v for v in numbers.english(words)]
+
+
+def _continues(raw: list[str], at: int) -> bool:
+    """Does the word go on the number before it? "and" and "point" do between parts, an ordinal after a ten."""
+    word, before = raw[at], raw[at - 1]
+    follow = raw[at + 1] if at + 1 < len(raw) else ""
+    if word == "and":
+        return before in numbers.WORD_SCALES and follow in numbers.EN_VALUES
+    if word == "point":
+        return follow in numbers.EN_VALUES or follow.isdigit()
+    if word in numbers.ORDINALS:
+        return numbers.EN_VALUES.get(before, 0) >= 20
+    return word in numbers.EN_NUMBER_WORDS or (word.isdigit() and before == "point")
 
 
 def _forms(word: str) -> list[str]:
@@ -190,6 +199,8 @@ def _forms(word: str) -> list[str]:
             return ["一"]
         value = numbers.chinese(word)
         return list(word) if value is None else [NUMBER + value]
+    if word == "cannot":
+        return ["can", "not"]
     if "'" not in word:
         return [word]
     stem, _, tail = word.partition("'")

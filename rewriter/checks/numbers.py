@@ -5,6 +5,7 @@ A value is a plain decimal string ("35000000", "0.5"). Percent signs and units s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -17,14 +18,17 @@ DIGITS = {
 SMALL_UNITS = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
 BIG_UNITS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 ZH_NUMERALS = "".join([*DIGITS, *SMALL_UNITS, *BIG_UNITS])
+ORDINALS = {word: i for i, word in enumerate("first second third fourth fifth sixth seventh eighth ninth".split(), 1)}
 WORD_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "k": 10**3}
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 EN_VALUES = {word: i for i, word in enumerate(_UNITS.split())} | {
     word: 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
 }
+EN_VALUES |= {word[:-1] + "ies": value for word, value in EN_VALUES.items() if value >= 20}
 EN_NUMBER_WORDS = frozenset(EN_VALUES) | frozenset(WORD_SCALES) - {"k"}
 # Longer digit strings are compared as they are: the cost of arithmetic on them would not be bounded.
 LONGEST_VALUE = 40
+_ORDINAL_SUFFIX = re.compile("(?<=[0-9])(?:st|nd|rd|th|s)$")
 # Numerals that are words, not amounts: ten parts = very, ten thousand and one = in case.
 NOT_NUMBERS = frozenset("万一 一一 千万 百万一 十 千 百 万 亿 零 万万 一二 三三两两 二三 一百一".split())
 
@@ -71,7 +75,7 @@ def _chinese_whole(text: str) -> str:
 @lru_cache(maxsize=8192)
 def written(text: str) -> str:
     """The value of digits as written, with or without a scale: 35,000,000, 3.5, 3500万, 3.5 million, 10:30."""
-    digits = text
+    digits = _ORDINAL_SUFFIX.sub("", text)
     scale = 1
     for unit, size in (*BIG_UNITS.items(), *SMALL_UNITS.items(), *WORD_SCALES.items()):
         if digits.endswith(unit) and digits != unit:
@@ -88,7 +92,12 @@ def written(text: str) -> str:
 
 
 def english(words: Sequence[str]) -> list[str]:
-    """The values of a run of English number words: ["twenty", "twenty", "one"] is ["2021"]."""
+    """The values of a run of number words or digits: ["twenty", "twenty", "one"] is ["2021"].
+
+    "point" makes what follows a fraction, up to a scale: nine point nine million is 9900000.
+    """
+    if "point" in words:
+        return _decimal(words)
     values: list[tuple[int, bool]] = []
     total = current = 0
     fresh = True
@@ -101,7 +110,7 @@ def english(words: Sequence[str]) -> list[str]:
                 total, current = total + (current or 1) * scale, 0
             fresh = False
             continue
-        value = EN_VALUES.get(word)
+        value = int(word) if word.isdigit() else EN_VALUES.get(word, ORDINALS.get(word))
         if value is None:
             continue
         if fresh or not _fits(current, value):
@@ -113,6 +122,23 @@ def english(words: Sequence[str]) -> list[str]:
     if not fresh:
         values.append((total + current, total == 0))
     return _years(values)
+
+
+def _decimal(words: Sequence[str]) -> list[str]:
+    at = words.index("point")
+    tail = list(words[at + 1 :])
+    scale = 1
+    while tail and tail[-1] in WORD_SCALES:
+        scale *= WORD_SCALES[tail.pop()]
+    whole = english(words[:at]) if at else ["0"]
+    fraction = "".join(_digits(word) for word in tail)
+    if not whole or not fraction.isdigit() or len(fraction) > LONGEST_VALUE:
+        return whole
+    return [*whole[:-1], plain(Decimal(f"{whole[-1]}.{fraction}") * scale)]
+
+
+def _digits(word: str) -> str:
+    return word if word.isdigit() else str(EN_VALUES.get(word, ""))
 
 
 def _fits(current: int, value: int) -> bool:

@@ -27,7 +27,9 @@ _WORK_EN = (
     "transcript|rewrit|rewrote|cleaned|clean-up|edited|polished|revised|version|correct(?:ed|ion)|filler|proofread"
 )
 PREFACE = re.compile(
-    rf"^\W*(?:好的|当然|没问题|以下|这是|下面|這是|希望|如果|如需|请|注|說明|说明|已)[^\n]{{0,20}}(?:{_WORK})"
+    rf"^\W*(?:{_WORK_EN})\w*(?: \w+){{0,3}} ?[:：]\s*$"
+    rf"|^\W*[【\[(（*#]*(?:{_WORK})[^\n。，]{{0,8}}[】\])）：:*]"
+    rf"|^\W*(?:好的|当然|没问题|以下|这是|下面|這是|希望|如果|如需|请|注|說明|说明|已)[^\n]{{0,20}}(?:{_WORK})"
     rf"|(?:{_WORK})(?:后|後|结果|好|完|过)[^\n]{{0,8}}(?:如下|文本|版本|内容|：|:|】|\]|\))"
     r"|^\W*(?:sure|certainly|of course|absolutely|okay)[!,. ]{1,3}(?:here|i|below|let)"
     rf"|^\W*here(?:'s| is| are)[^\n]{{0,40}}(?:{_WORK_EN})|\b(?:note|notes|disclaimer)\b ?[:：][^\n]*(?:{_WORK_EN}|i )"
@@ -66,7 +68,7 @@ def _wordings(source: str, draft: str) -> list[Sign]:
     for kind, pattern in (("refusal", REFUSAL), ("preface", PREFACE)):
         for offset, part in ((0, head), (tail, draft[tail:])) if tail else ((0, draft),):
             m = _first(pattern, part)
-            if m and not _said(pattern, m[0], source):
+            if m and not _said(m[0], source):
                 found.append(Sign(kind, offset + m.start(), offset + m.end()))
                 break
     m = ECHO.search(draft)
@@ -89,9 +91,9 @@ def _first(pattern: re.Pattern[str], part: str) -> re.Match[str] | None:
     return None
 
 
-def _said(pattern: re.Pattern[str], words: str, source: str) -> bool:
+def _said(words: str, source: str) -> bool:
     """Does the source speak that way itself?"""
-    return words[:12].lower() in source.lower() or pattern.search(source) is not None
+    return words.lower() in source.lower()
 
 
 def _language(source: Tokens, draft: Tokens) -> list[Sign]:
