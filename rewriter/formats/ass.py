@@ -10,18 +10,18 @@ from rewriter.formats.base import Body, Cue, timed_body
 from rewriter.formats.markup import Markup, unmark
 from rewriter.formats.srt import Line, lines_of, rebuilder, seconds
 
-_TAGS = re.compile(r"\{[^{}]*\}")
+_TAGS = re.compile(r"(?<!\\)\{[^{}]*\}")
 _CLOCK = re.compile(r"\s*(\d+):(\d{1,2}):(\d{1,2})(?:[.:,](\d{1,3}))?\s*")
 _DRAWING = re.compile(r"\\p[1-9]")
 _NEEDED = ("start", "end", "text")
 
 
 def _unescape(raw: str) -> str:
-    return raw.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", "\u00a0")
+    return raw.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", "\u00a0").replace("\\{", "{")
 
 
 def _escape(plain: str) -> str:
-    return plain.replace("\n", "\\N").replace("\u00a0", "\\h")
+    return plain.replace("\n", "\\N").replace("\u00a0", "\\h").replace("{", "\\{")
 
 
 _MARKUP = Markup(_TAGS, _unescape, _escape)

@@ -75,10 +75,12 @@ def new_cue_texts(body: Body, pieces: Sequence[Piece]) -> dict[int, str]:
     """The new text of every cue that the pieces change, by cue number. A piece may cover many cues, or part of one."""
     numbers = [i for i, span in enumerate(body.spans) if span]
     spans = [span for span in body.spans if span]
+    starts, ends = [s for s, _ in spans], [e for _, e in spans]
     edits: dict[int, list[tuple[int, int, str]]] = {}
     for piece in pieces:
         if piece.text != body.text[piece.start : piece.end]:
-            for which, start, end, part in _parts(body.text, spans, piece):
+            touched = range(bisect_right(ends, piece.start), bisect_left(starts, piece.end))
+            for which, start, end, part in _parts(body.text, spans, piece, touched):
                 edits.setdefault(which, []).append((start, end, part))
     changed = {}
     for which, changes in edits.items():
@@ -89,17 +91,14 @@ def new_cue_texts(body: Body, pieces: Sequence[Piece]) -> dict[int, str]:
     return changed
 
 
-def _parts(text: str, spans: Sequence[Span], piece: Piece) -> list[tuple[int, int, int, str]]:
+def _parts(text: str, spans: Sequence[Span], piece: Piece, touched: range) -> list[tuple[int, int, int, str]]:
     """(cue, start, end, new text) for each cue a piece touches."""
-    first = bisect_right([s[1] for s in spans], piece.start)
-    last = bisect_left([s[0] for s in spans], piece.end) - 1
-    if first > last:  # between two cues: new words join the cue before, white space is dropped
+    if not touched:  # between two cues: new words join the cue before, white space is dropped
         if not spans or not piece.text.strip():
             return []
-        first = last = min(max(last, 0), len(spans) - 1)
-        at = min(max(piece.start, spans[first][0]), spans[first][1])
-        return [(first, at, at, piece.text)]
-    touched = range(first, last + 1)
+        which = min(max(touched.stop - 1, 0), len(spans) - 1)
+        at = min(max(piece.start, spans[which][0]), spans[which][1])
+        return [(which, at, at, piece.text)]
     bounds = [spans[k][0] - piece.start for k in touched[1:]]
     parts = distribute(text[piece.start : piece.end], piece.text, bounds)
     return [

@@ -15,6 +15,7 @@ from rewriter.formats.cues import join_lines
 
 # Fields of a segment that spell its text out in words or tokens: they would be wrong beside a new text.
 _SPELT_OUT = ("words", "tokens", "chars", "timestamp", "timestamps", "ts_list", "word_segments")
+_HALF = re.compile("[\ud800-\udfff]")
 _JOINERS = ("", " ", "\n")
 _MILLISECONDS = 1000
 _KNOWN = (
@@ -40,6 +41,10 @@ def parse(text: str, *, name: str) -> Body:
     places = _places(data, name)
     if not places:
         raise FormatError("no segments with text in this JSON.", where=name, remedy=_KNOWN)
+
+    for i, place in enumerate(places):
+        if _HALF.search(place.cue.text):
+            raise FormatError(f"segment {i} holds half a character.", where=name, remedy="Export it again as UTF-8.")
 
     def rebuild(changed: dict[int, str]) -> tuple[str, list[str]]:
         new = copy.deepcopy(data)
