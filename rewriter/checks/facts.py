@@ -31,7 +31,9 @@ NAMED_WEIGHT = 0.6
 # and may have misheard one badly (of human corrections on recogniser output 0.7 % fall below it).
 NAME_ALIKE = 0.5
 UNNAMED_ALIKE = 0.3
+CALM = 3
 _LATIN_WORDS = re.compile(r"[^\W\d_\u3400-\u9fff]+")
+_SCALES = frozenset(f"{NUMBER}{10**k}" for k in (2, 3, 6, 9, 12))
 _NUMERALS = re.compile(rf"[{ZH_NUMERALS}]+|[0-9]+")
 # What a recogniser writes for a word that sounds like a number: (word, number heard).
 HOMOPHONES = (
@@ -106,7 +108,8 @@ def _survives(form: str, around: list[str], near: list[str]) -> bool:
 
 def _same_digits(left: list[str], right: list[str]) -> bool:
     """Two five against 25, 3.5 against 3 5: the same digits, grouped otherwise."""
-    digits = ["".join(c for f in side for c in f if c.isdigit()).replace("0", "") for side in (left, right)]
+    digits = ["".join(f[1:].replace(".", "").strip("0") for f in side if f not in _SCALES) for side in (left, right)]
+    digits = [d.replace("0", "") for d in digits]
     return len(left) + len(right) > 2 and bool(right) and digits[0] == digits[1]
 
 
@@ -118,8 +121,10 @@ def _grown(old: str, new: str) -> bool:
     old, new = old[1:], new[1:]
     if len(old) >= LONG_NUMBER and len(new) >= LONG_NUMBER:
         old, new = old.rstrip("0"), new.rstrip("0")
+        if old == new:
+            return True
     long, short = (new, old) if len(new) > len(old) else (old, new)
-    if long.rstrip("0") == short:
+    if new.rstrip("0") == old:
         return False
     return len(long) > len(short) > 0 and (long.startswith(short) or long.endswith(short))
 
@@ -213,7 +218,7 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
     and 加强 for 培养 look the same.
     """
     found = []
-    for g in gaps:
+    for k, g in enumerate(gaps):
         if g.b == g.a or g.d == g.c or g.alike >= ALIKE or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
             continue
         old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
@@ -221,19 +226,29 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
             continue
         weight = min(max(map(weight_of, old)), max(map(weight_of, new)))
         if weight >= NAMED_WEIGHT:
-            kind = "term" if _renamed(g, source, draft) else "changed"
+            calm = _distance(gaps, k) >= CALM
+            kind = "term" if _renamed(g, source, draft, calm) else "changed"
             total = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
             found.append(Segment(kind, total, g.a, g.b, g.c, g.d))
     return found
 
 
-def _renamed(g: Gap, source: Tokens, draft: Tokens) -> bool:
+def _distance(gaps: Sequence[Gap], k: int) -> int:
+    """Tokens to the nearest other gap: a recogniser's errors come in clusters."""
+    before = gaps[k].a - gaps[k - 1].b if k else CALM
+    after = gaps[k + 1].a - gaps[k].b if k + 1 < len(gaps) else CALM
+    return min(before, after)
+
+
+def _renamed(g: Gap, source: Tokens, draft: Tokens, calm: bool) -> bool:
     """Does a name in Latin letters stand where something of another sound stood?"""
     if max(g.b - g.a, g.d - g.c) > LONGEST_NAME or min(source.forms[g.a], draft.forms[g.c]) >= "\u3400":
         return False
     if not _name(draft, g.c, g.d):
         return False
-    return g.alike < (NAME_ALIKE if _name(source, g.a, g.b) else UNNAMED_ALIKE)
+    if _name(source, g.a, g.b):
+        return g.alike < NAME_ALIKE
+    return calm and g.alike < UNNAMED_ALIKE
 
 
 def _name(tokens: Tokens, a: int, b: int) -> bool:

@@ -9,6 +9,7 @@ or turn up among the text inserted elsewhere (moved clauses) nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,6 +35,9 @@ REPLACE_CREDIT = 0.9
 REPLACE_COST = 0.25
 # From this share of matching letters of their sound, two runs are the same words heard differently.
 ALIKE = 0.6
+# A run that begins like the text after it can be aligned some tokens early or late.
+SLIPS = (0, -1, 1, -2, 2)
+_STOP = re.compile(r"[.!?。！？\n]")
 # Segments below this weight are not worth a finding in any policy.
 FLOOR = 1.5
 
@@ -61,7 +65,7 @@ class Segment:
     b: int
     c: int
     d: int
-    edge: bool = False
+    place: str = "inner"
 
 
 @lru_cache(maxsize=65536)
@@ -176,3 +180,21 @@ def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
     code = draft.code[segment.c : segment.d]
     runs = [code[i : i + 3] for i in range(len(code) - 2)]
     return bool(runs) and sum(run in source.code for run in runs) >= 0.6 * len(runs)
+
+
+def place_of(s: Segment, draft: Tokens) -> str:
+    """Where invented text stands: at an "edge" of the draft, as a "sentence" of its own, or "inner" to one.
+
+    Editors put words into sentences; a model that goes on talking puts in sentences.
+    """
+    if s.a == s.b and (s.c == 0 or s.d == len(draft)):
+        return "edge"
+    starts = any(_stops(draft, s.c + slip) and _stops(draft, s.d + slip) for slip in SLIPS)
+    return "sentence" if starts else "inner"
+
+
+def _stops(draft: Tokens, i: int) -> bool:
+    """Does a sentence end between tokens i - 1 and i?"""
+    if i <= 0 or i >= len(draft):
+        return True
+    return _STOP.search(draft.text, draft.spans[i - 1][1], draft.spans[i][0]) is not None

@@ -28,9 +28,10 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     gaps = find.gaps_of(align(source.code, draft.code), source, draft)
     found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
     for s in found:
-        s.edge = s.kind == "invented" and s.a == s.b and (s.c == 0 or s.d == len(draft))
-        if s.kind == "invented" and find.doubled(s, source, draft):
-            s.kind = "duplicate"
+        if s.kind == "invented":
+            s.place = find.place_of(s, draft)
+            if find.doubled(s, source, draft):
+                s.kind = "duplicate"
     found += facts.numbers(gaps, source, draft)
     found += facts.negations(gaps, source, draft)
     found += facts.changed(gaps, source, draft)
@@ -83,9 +84,12 @@ def _severity(s: Segment, policy: Policy) -> Severity:
         limit = 0.0 if policy.negations else NEVER
     elif s.kind in {"changed", "term"}:
         limit = policy.changed if s.kind == "changed" else policy.term
+    elif s.place == "edge":
+        limit = min(EDGE_LIMIT, policy.sentence)
+    elif s.place == "sentence":
+        limit = policy.sentence
     else:
-        limit = policy.invented if s.a == s.b else policy.grown
-        limit = min(limit, EDGE_LIMIT) if s.edge else limit
+        limit = policy.inserted
     return "reject" if s.weight >= limit else "warn"
 
 
