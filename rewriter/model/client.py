@@ -1,0 +1,411 @@
+"""One model call: through the openai client, retried by policy, its answer as a record, its failure as one sentence.
+
+No key, header or credential reaches a message, a repr or a log: addresses are bared, causes scrubbed, and what the
+server said is shown only after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import difflib
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from rewriter.errors import ModelConfigError, ModelError, ModelUnavailable
+from rewriter.model.resolve import OPENAI_URL
+from rewriter.model.retry import Retryable, RetryPolicy, retry_after
+from rewriter.model.scrub import bare_url, scrub
+from rewriter.records import Answer, Request, Usage
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+# What a server said is quoted up to here, in code points: its sentence, not its web page.
+QUOTED = 200
+
+# Seconds for the list of models, which is only asked for to make an error message better.
+MODELS_TIMEOUT = 5.0
+# Models named in that message.
+MODELS_NAMED = 8
+
+# Tokens a model may think before it answers, where it refuses a plain max_tokens because it thinks: the request's limit
+# is about the answer alone. Such models spent 200 to 4,000 on tasks of this size; what is not used is not paid for.
+THINKING_ROOM = 8192
+
+# Statuses that may pass by themselves: request timeout, conflict, too early, too many requests; and every 5xx.
+_PASSING = {408, 409, 425, 429}
+
+# Codes and types of a 429 that no waiting mends.
+_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "credit_balance_too_low")
+
+
+class ChatClient:
+    """Asks an OpenAI-compatible endpoint for chat completions; use it as an async context manager.
+
+    `base_url` None means the OpenAI API; credentials in it are sent as a header and shown nowhere. `api_key` None is
+    for endpoints that need none, and `key_name` says where it was found. `endpoint` names the endpoint in cache keys
+    and messages (default: the address without credentials). At most `concurrency` calls are under way or waiting to be
+    retried at once: an endpoint that limits us gets fewer calls, not more. `timeout` is seconds for one whole try.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        api_key: str | SecretStr | None,
+        *,
+        endpoint: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 120.0,
+        retry: RetryPolicy | None = None,
+        key_name: str = "",
+    ) -> None:
+        self.url, self._login = _split_login(base_url or OPENAI_URL)
+        self._key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+        self._endpoint = endpoint or bare_url(self.url)
+        self._timeout, self._policy, self._key_name = timeout, retry or RetryPolicy(), key_name
+        self._slots = asyncio.Semaphore(concurrency)
+        self._openai: AsyncOpenAI | None = None
+        self._adapted: dict[str, dict[str, str | None]] = {}
+
+    def __repr__(self) -> str:
+        return f"ChatClient({self._endpoint!r})"
+
+    @property
+    def endpoint(self) -> str:
+        """Where answers come from, in one spelling and without credentials: part of every cache key."""
+        return self._endpoint
+
+    async def __aenter__(self) -> ChatClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._openai is not None:
+            await self._openai.close()
+            self._openai = None
+
+    async def complete(self, request: Request) -> Answer:
+        """The model's answer, as it came: it may be empty, cut short (`finish` is "length") or nonsense.
+
+        Raises ModelConfigError at once where asking again cannot help (wrong key, unknown model, bad request, no credit
+        left), and ModelUnavailable when the retry policy gives up.
+        """
+        async with self._slots:
+            retrying = self._policy.retrying()
+            try:
+                return await retrying(self._try, request)
+            except Retryable as error:
+                raise self._unavailable(error, int(retrying.statistics.get("attempt_number", 1))) from None
+
+    # --- one try ---
+
+    async def _try(self, request: Request) -> Answer:
+        """One try; a parameter that this model does not take is left out or renamed, and asked for once more."""
+        while True:
+            known = len(self._adapted.get(request.model, {}))
+            reply = await self._post(request)
+            if isinstance(reply, Answer):
+                return reply
+            if not self._adapt(request, reply, known):
+                raise await self._refused(request, reply)
+
+    async def _post(self, request: Request) -> Answer | _Refusal:
+        """The answer, or a refusal that asking again does not mend. Raises Retryable for everything that may pass."""
+        import openai
+
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._timeout):
+                raw = await client.chat.completions.with_raw_response.create(
+                    model=request.model,
+                    messages=[dict(m) for m in request.messages],  # type: ignore[misc]
+                    extra_body=self._parameters(request),
+                )
+        except (TimeoutError, openai.APITimeoutError):
+            raise Retryable(f"no answer within {self._timeout:g} s") from None
+        except openai.APIStatusError as error:
+            return self._judge_status(error)
+        except openai.APIConnectionError as error:
+            raise Retryable(self._scrub(_root(error))) from None
+        return self._read(raw.content)
+
+    def _client(self) -> AsyncOpenAI:
+        if self._openai is None:
+            from openai import AsyncOpenAI
+
+            self._openai = AsyncOpenAI(
+                base_url=self.url,
+                api_key=self._key or "none",  # without one the client would look for OPENAI_API_KEY by itself
+                timeout=self._timeout,
+                max_retries=0,
+                default_headers={"Authorization": self._login} if self._login else None,
+            )
+        return self._openai
+
+    def _read(self, body: bytes) -> Answer:
+        """The answer in a body with status 200, or Retryable: half a JSON, a web page, an error or nothing in it."""
+        try:
+            reply = _Reply.model_validate(json.loads(body))
+        except (ValueError, RecursionError):  # bad JSON, bad UTF-8 and a shape that is not a reply's
+            raise Retryable(f"an answer that is no chat completion: {self._quote(body)}") from None
+        if not reply.choices:
+            raise Retryable(f"an answer without choices: {self._quote(body)}")
+        choice = reply.choices[0]
+        return Answer(
+            text=choice.message.text(),
+            finish=choice.finish_reason or "unknown",
+            usage=reply.usage.counted() if reply.usage else Usage(calls=1),
+            model=reply.model or "",
+        )
+
+    # --- what a status means ---
+
+    def _judge_status(self, error: APIStatusError) -> Answer | _Refusal:
+        status = error.status_code
+        refusal = _Refusal.of(status, error.response.content)
+        if refusal.code == "content_filter":
+            return Answer(
+                text="", finish="content_filter", usage=Usage(calls=1)
+            )  # this passage's matter, not the run's
+        if (status in _PASSING or status >= 500) and not refusal.says(*_NO_CREDIT):
+            after = retry_after(error.response.headers.get("retry-after"))
+            said = self._quote(refusal.message)
+            raise Retryable(f"status {status}{': ' + said if said else ''}", after=after)
+        return refusal
+
+    def _parameters(self, request: Request) -> dict[str, Any]:
+        """The request's parameters under the names this model takes."""
+        changes = self._adapted.get(request.model, {})
+        sent = {}
+        for name, value in request.parameters.items():
+            new = changes.get(name, name)
+            if new is not None:
+                sent[new] = value + THINKING_ROOM if new != name else value
+        return sent
+
+    def _adapt(self, request: Request, refusal: _Refusal, known: int) -> bool:
+        """Learn from "unsupported parameter" which one to leave out or rename; whether the request is now another.
+
+        Thinking models want max_completion_tokens for max_tokens and refuse a temperature.
+        """
+        name = refusal.param
+        changes = self._adapted.setdefault(request.model, {})
+        if len(changes) > known:
+            return True  # a call beside this one has learnt it meanwhile
+        if refusal.code not in {"unsupported_parameter", "unsupported_value"} or name not in request.parameters:
+            return False
+        if name in changes:
+            return False
+        changes[name] = "max_completion_tokens" if name == "max_tokens" else None
+        return True
+
+    async def _refused(self, request: Request, refusal: _Refusal) -> ModelError:
+        """The error for a status that asking again does not mend, with its remedy."""
+        said = self._quote(refusal.message)
+        what, remedy = (
+            f"the endpoint refused the request (status {refusal.status}): {said}",
+            "Look at --model and --base-url.",
+        )
+        if refusal.says(*_NO_CREDIT) or refusal.status == 402:
+            what, remedy = f"the account has no credit left: {said}", "Add credit with the provider; then run again."
+        elif refusal.status in {401, 403}:
+            what = f"the endpoint does not accept the key (status {refusal.status}): {said}"
+            remedy = self._key_remedy()
+        elif refusal.too_long():
+            what, remedy = f"the request is too long for the model: {said}", "Use a smaller --budget."
+        elif refusal.status == 404 or refusal.no_such_model():
+            what, remedy = await self._unknown_model(request.model, said)
+        return ModelConfigError(what, where=self._endpoint, remedy=remedy)
+
+    def _key_remedy(self) -> str:
+        if self._login:
+            return "Look at the user and password in the base URL."
+        if self._key is None:
+            return "It wants a key: set REWRITER_API_KEY or OPENAI_API_KEY."
+        where = self._key_name or "REWRITER_API_KEY and OPENAI_API_KEY"
+        return f"Look at {where}, and whether that key is for this endpoint."
+
+    async def _unknown_model(self, model: str, said: str) -> tuple[str, str]:
+        """The message for a model that is not there, with what is there if the endpoint says."""
+        names = await self._models()
+        if names is None:
+            return f"nothing answers at this address (status 404): {said}", (
+                "Look at the base URL; it usually ends in /v1. Look at --model too."
+            )
+        if model in names:
+            return f"the endpoint lists the model {model!r} but does not serve it: {said}", "Try another --model."
+        near = difflib.get_close_matches(model, names, n=MODELS_NAMED, cutoff=0.5)
+        shown = [*near, *(n for n in names if n not in near)][:MODELS_NAMED]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        listed = self._scrub(", ".join(shown)) + more if shown else "none"
+        return f"there is no model {model!r} here: {said}", f"It offers: {listed}. Choose with --model."
+
+    async def _models(self) -> list[str] | None:
+        """The names that /models lists, or None where it does not answer."""
+        import openai
+
+        try:
+            async with asyncio.timeout(MODELS_TIMEOUT):
+                raw = await self._client().models.with_raw_response.list()
+            listed = json.loads(raw.content)["data"]
+            return [str(m["id"]) for m in listed]
+        except (TimeoutError, openai.APIError, ValueError, KeyError, TypeError):
+            return None
+
+    # --- words ---
+
+    def _unavailable(self, error: Retryable, tries: int) -> ModelUnavailable:
+        times = "1 try" if tries == 1 else f"{tries} tries"
+        waits = f"; it asks to wait {error.after:.0f} s" if error.after and error.after > self._policy.longest else ""
+        return ModelUnavailable(
+            f"no usable answer after {times}; the last: {error.cause}{waits}.",
+            where=self._endpoint,
+            remedy="Look whether the endpoint is up and its limits; the same command goes on from here.",
+        )
+
+    def _scrub(self, text: str) -> str:
+        login = base64.b64decode(self._login.split()[1]).decode() if self._login else ""
+        user, _, password = login.partition(":")
+        return scrub(text, self._key, self._login, password, user if len(user) > len("openai") else None)
+
+    def _quote(self, said: str | bytes) -> str:
+        """What the server said, on one line, without secrets, short."""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        line = " ".join(self._scrub(text).split())
+        return line if len(line) <= QUOTED else line[:QUOTED] + " ..."
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+class _Body(BaseModel):
+    """Something a server sent: lenient about what it adds, strict about what we read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Details(_Body):
+    cached_tokens: int | None = None
+
+
+class _UsageBody(_Body):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached_tokens
+
+    def counted(self) -> Usage:
+        details = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        return Usage(
+            calls=1,
+            input=self.prompt_tokens or 0,
+            cached=details or self.prompt_cache_hit_tokens or 0,
+            output=self.completion_tokens or 0,
+        )
+
+
+class _Message(_Body):
+    content: str | list[dict[str, Any]] | None = None
+
+    def text(self) -> str:
+        """The content as one text; some servers send it in parts, and none at all for a refusal."""
+        if isinstance(self.content, list):
+            return "".join(part["text"] for part in self.content if isinstance(part.get("text"), str))
+        return self.content or ""
+
+
+class _Choice(_Body):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Reply(_Body):
+    choices: list[_Choice] | None = None
+    usage: _UsageBody | None = None
+    model: str | None = None
+
+
+class _Refusal(_Body):
+    """A status that says no, and what the body said about it; servers differ in how they say it."""
+
+    status: int
+    message: str = ""
+    code: str = ""
+    kind: str = ""
+    param: str = ""
+
+    @classmethod
+    def of(cls, status: int, body: bytes) -> _Refusal:
+        """From a body that is JSON with an `error` or `detail`, or any text."""
+        try:
+            said = json.loads(body)
+        except (ValueError, RecursionError):
+            return cls(status=status, message=body.decode("utf-8", "replace"))
+        inner = said.get("error", said) if isinstance(said, Mapping) else said
+        if not isinstance(inner, Mapping):
+            return cls(
+                status=status, message=inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+            )
+        message = inner.get("message") or inner.get("detail") or inner
+        return cls(
+            status=status,
+            message=message if isinstance(message, str) else json.dumps(message, ensure_ascii=False),
+            code=str(inner.get("code") or ""),
+            kind=str(inner.get("type") or ""),
+            param=str(inner.get("param") or ""),
+        )
+
+    def says(self, *codes: str) -> bool:
+        """Whether code or type is one of these."""
+        return self.code in codes or self.kind in codes
+
+    def too_long(self) -> bool:
+        """Whether the request did not fit the model's context."""
+        return self.says("context_length_exceeded", "exceed_context_size_error") or "context length" in self.message
+
+    def no_such_model(self) -> bool:
+        """Whether it is about the model's name; not every server says so with a 404."""
+        said = self.message.lower()
+        phrases = (
+            "not found",
+            "does not exist",
+            "not a valid model",
+            "unknown model",
+            "invalid model",
+            "no such model",
+        )
+        return self.says("model_not_found", "invalid_model") or ("model" in said and any(p in said for p in phrases))
+
+
+def _split_login(url: str) -> tuple[str, str]:
+    """The address without user and password, and these as a Basic header ("" where there are none).
+
+    Left in the address, they would stand in the HTTP library's own log lines.
+    """
+    parts = urlsplit(url.strip())
+    if "@" not in parts.netloc:
+        return url.strip(), ""
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    coded = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, f"Basic {coded}"
+
+
+def _root(error: BaseException) -> str:
+    """What lay under a connection error, in its own words: "Connection refused" says more than "Connection error"."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        under = error.__cause__ or error.__context__
+        assert under is not None
+        error = under
+    return str(error) or type(error).__name__

@@ -1,0 +1,92 @@
+"""When to ask again: small values that compose, with the sleep and the clock's randomness injected.
+
+The policy is the client's; the deciding of what may be asked again is too (`client.py`). Here stand how often and how
+long to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying, RetryCallState
+
+# Six tries with waits of about 1, 2, 4, 8 and 16 s bridge half a minute, longer than a usual restart or rate window of
+# a provider's tier; a Retry-After is followed besides, within the time limit.
+ATTEMPTS = 6
+# Ten minutes: a run goes on after a provider's short outage, and an endpoint that is down is said to be down before a
+# person has given up waiting. A Retry-After beyond it fails at once: nobody sleeps for an hour unannounced.
+SECONDS = 600.0
+FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 1.0  # seconds
+
+
+class Retryable(Exception):
+    """A failed try that may go well next time. `cause` is one phrase for a person, free of secrets."""
+
+    def __init__(self, cause: str, *, after: float | None = None) -> None:
+        super().__init__(cause)
+        self.cause, self.after = cause, after
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """At most `attempts` tries, none of them starting later than `seconds` after the first.
+
+    Between two tries the server's Retry-After, where there is one, else exponential waits from `first` to `longest`
+    seconds plus up to `jitter` at random, so that clients who failed together do not come back together.
+    """
+
+    attempts: int = ATTEMPTS
+    seconds: float = SECONDS
+    first: float = FIRST_WAIT
+    longest: float = LONGEST_WAIT
+    jitter: float = JITTER
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def retrying(self) -> AsyncRetrying:
+        """The policy as tenacity's value; it raises the last Retryable when it gives up."""
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+
+        return AsyncRetrying(
+            retry=retry_if_exception_type(Retryable),
+            # Not stop_after_delay: that one looks only after it has slept past the limit.
+            stop=stop_after_attempt(self.attempts) | stop_before_delay(self.seconds),
+            wait=self._wait(),
+            sleep=self.sleep,
+            reraise=True,
+        )
+
+    def _wait(self) -> Callable[[RetryCallState], float]:
+        from tenacity import wait_exponential_jitter
+
+        backoff = wait_exponential_jitter(initial=self.first, max=self.longest, jitter=self.jitter)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.after if isinstance(error, Retryable) else None
+            return backoff(state) if asked is None else asked
+
+        return wait
+
+
+def retry_after(value: str | None, *, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds that a Retry-After header asks for, given as seconds or as an HTTP date; None where it says neither.
+
+    A time that has passed is 0. Source: RFC 9110, section 10.2.3.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now()
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
