@@ -28,9 +28,11 @@ _FREQUENT = frozenset(
     "过過发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣"
     "理心她本前开開但因只从從想实實今很它把被给給让讓请請问問谢謝吗嗎呢吧啊，。、！？：；“”「」"
 )
-# Share of non-ASCII characters that must be frequent ones before the count alone decides; running text has 0.4 to
-# 0.6 of them, text read in the wrong encoding under 0.05 (GB18030 and Big5 against each other).
-_ENOUGH = 0.15
+# Share of non-ASCII characters that must be frequent ones before the count alone decides, else charset-normalizer is
+# asked. Measured on 1,661 single human-written lines: half of them have 0.33 to 0.58, and 95 in 100 at least 0.11 to
+# 0.39 by kind; the same bytes in the wrong one of both encodings have 0.08 or less in 95 of 100 and 0.21 at most.
+# Lines of Japanese, Korean, French and German read as Chinese had none.
+_ENOUGH = 0.1
 # Damaged UTF-8 has far more whole characters than broken bytes; in legacy encodings it is the other way round.
 _WHOLE_PER_BROKEN = 4
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
