@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rapidfuzz.distance import Levenshtein
 
@@ -59,7 +60,7 @@ def _stretches(source: str, draft: str) -> list[tuple[int, int, int, int]]:
             cuts.append((i, j))
     cuts.append((len(source), len(draft)))
     out: list[tuple[int, int, int, int]] = []
-    for (a, c), (b, d) in zip(cuts, cuts[1:], strict=False):
+    for (a, c), (b, d) in pairwise(cuts):
         out += _blocks(a, b, c, d)
     return out
 
@@ -68,7 +69,7 @@ def _blocks(a: int, b: int, c: int, d: int) -> list[tuple[int, int, int, int]]:
     """A stretch without anchors, cut in proportion."""
     n = -(-max(b - a, d - c) // BLOCK) or 1
     marks = [(a + (b - a) * k // n, c + (d - c) * k // n) for k in range(n + 1)]
-    return [(p[0], q[0], p[1], q[1]) for p, q in zip(marks, marks[1:], strict=False)]
+    return [(p[0], q[0], p[1], q[1]) for p, q in pairwise(marks)]
 
 
 def _anchors(source: str, draft: str) -> list[tuple[int, int]]:

@@ -12,18 +12,23 @@ import re
 # Hesitation and sentence-final particles. 吧 and 哈 also occur inside names (酒吧, 哈尔滨): they are dropped on both
 # sides alike, and the rest of the name is still compared.
 ZH_SOUNDS = frozenset("嗯呃啊哦噢喔诶欸唉哎呀嘛啦哈嘿哟呗咯")
-EN_SOUNDS = frozenset("um uh uhm umm uhh er erm hmm hm mm mhm mmm huh ah oh eh".split())
+EN_SOUNDS = frozenset(
+    ["um", "uh", "uhm", "umm", "uhh", "er", "erm", "hmm", "hm", "mm", "mhm", "mmm", "huh", "ah", "oh", "eh"]
+)
 
 # Phrases that hold the floor. Longest first, so that a phrase is not split by its own beginning.
 _ZH_DISCOURSE = (
-    "就是说 也就是说 怎么说呢 怎么说 你知道吗 你知道 我跟你说 这么说吧 的话 就是 那个 这个 然后 所以 其实 但是 因为 反正 "
-    "那么 那種 这种 那种 對不對 对不对 是不是 對吧 对吧 是吧 对 嗯 呢 吧 这样 那样 什么的 什么 之类的 一种 一个 一些 的一个 "
+    "就是说 也就是说 怎么说呢 怎么说 你知道吗 你知道 我跟你说 这么说吧 的话 就是 那个 这个 然后 所以 其实 "
+    "但是 因为 反正 "
+    "那么 那種 这种 那种 對不對 对不对 是不是 對吧 对吧 是吧 对 嗯 呢 吧 这样 那样 什么的 什么 之类的 "
+    "一种 一个 一些 的一个 "
     "还有 而且 可能 我觉得 我感觉 好像 比较 真的 基本上 其實 這個 那個 這種 這樣 就是說 還有 可是 或者 或者说 的时候 "
     "特别 非常 有点 有些 一下 一点 现在 已经 这里 那里 這裡 那裡 它 他 她 了 的 呢 啥的 那些 这些 這些"
 )
 ZH_DISCOURSE = re.compile("|".join(sorted(set(_ZH_DISCOURSE.split()), key=len, reverse=True)))
 _EN_DISCOURSE = (
-    "you know|i mean|sort of|kind of|you see|let's say|let us say|or something|or whatever|and so on|at the end of the day|"
+    "you know|i mean|sort of|kind of|you see|let's say|let us say|or something|or whatever|and so on|"
+    "at the end of the day|"
     "i think|i guess|i would say|basically|actually|literally|obviously|like|so|well|yeah|yes|okay|ok|right|"
     "and|but|just|really|anyway|please|thank you|thanks|sorry|let me|worries|go ahead"
 )
@@ -35,11 +40,113 @@ ZH_LIGHT = frozenset(
     "我你他她它们們這個說说有些么什麼吗嗎之上下里中来去将將将即該该种種样樣只才再已经"
 )
 EN_LIGHT = frozenset(
-    "a an the is are was were be been being am do does did has have had will would can could shall should may might must "
-    "of to in on at for by with from as into about over out up down off it its this that these those there here he she they "
-    "we you i me him her them us my your his their our who which what when where how if then than or and but so because "
-    "very just also too more some any all both each such only own same now s re ve ll d m t not".split()
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "do",
+        "does",
+        "did",
+        "has",
+        "have",
+        "had",
+        "will",
+        "would",
+        "can",
+        "could",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "for",
+        "by",
+        "with",
+        "from",
+        "as",
+        "into",
+        "about",
+        "over",
+        "out",
+        "up",
+        "down",
+        "off",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+        "here",
+        "he",
+        "she",
+        "they",
+        "we",
+        "you",
+        "i",
+        "me",
+        "him",
+        "her",
+        "them",
+        "us",
+        "my",
+        "your",
+        "his",
+        "their",
+        "our",
+        "who",
+        "which",
+        "what",
+        "when",
+        "where",
+        "how",
+        "if",
+        "then",
+        "than",
+        "or",
+        "and",
+        "but",
+        "so",
+        "because",
+        "very",
+        "just",
+        "also",
+        "too",
+        "more",
+        "some",
+        "any",
+        "all",
+        "both",
+        "each",
+        "such",
+        "only",
+        "own",
+        "same",
+        "now",
+        "s",
+        "re",
+        "ve",
+        "ll",
+        "d",
+        "m",
+        "t",
+        "not",
+    ]
 )
 
 # Units of amount that a written form turns into a sign.
-UNITS = frozenset("percent percentage dollars dollar point cents euros pounds 元 块 塊".split())
+UNITS = frozenset(["percent", "percentage", "dollars", "dollar", "point", "cents", "euros", "pounds", "元", "块", "塊"])

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
-from rewriter.checks.disfluency import UNITS
+from rapidfuzz.distance import Indel
+
+from rewriter.checks.disfluency import ZH_LIGHT
 from rewriter.checks.find import ALIKE, Gap, Segment, weight_of
 from rewriter.checks.normalise import NUMBER, Tokens
 from rewriter.checks.numbers import ZH_NUMERALS
@@ -46,8 +49,51 @@ HOMOPHONES = (
     ("ate", "eight"),
 )
 # Words that go or come with a negation: do not, did not, 没有.
-CARRIERS = frozenset("do does did is are was were have has had can could would will should 有 是 会 能 要".split())
-NEGATIONS = frozenset("不 没 未 沒 無 无 別 别 not never no cannot none nothing without nor neither".split())
+CARRIERS = frozenset(
+    [
+        "do",
+        "does",
+        "did",
+        "is",
+        "are",
+        "was",
+        "were",
+        "have",
+        "has",
+        "had",
+        "can",
+        "could",
+        "would",
+        "will",
+        "should",
+        "有",
+        "是",
+        "会",
+        "能",
+        "要",
+    ]
+)
+NEGATIONS = frozenset(
+    [
+        "不",
+        "没",
+        "未",
+        "沒",
+        "無",
+        "无",
+        "別",
+        "别",
+        "not",
+        "never",
+        "no",
+        "cannot",
+        "none",
+        "nothing",
+        "without",
+        "nor",
+        "neither",
+    ]
+)
 # Words in which the character denies nothing.
 NO_NEGATION_AFTER = {
     "别": "人的墅",
@@ -92,7 +138,11 @@ def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[
     old = [source.forms[i] for i in lost]
     if not gone or _same_digits(old, here) or _stutter(g, lost, source, draft):
         return []
-    certain = _alone(g, source, draft) and not any(_grown(o, n) for o in old for n in here)
+    said = source.text[slice(*source.span(lost[0], lost[-1] + 1))]
+    # A bare 三 or 五 before a pronoun or particle is a false start; before a noun or measure it counts something.
+    follow = source.forms[lost[-1] + 1 : lost[-1] + 2]
+    slight = not here and len(said) == 1 and not said.isdigit() and bool(follow) and follow[0] in ZH_LIGHT
+    certain = _alone(g, source, draft) and not slight and not any(_grown(o, n) for o in old for n in here)
     kind = "number" if certain else "number?"
     return [Segment(kind, 1.5 if here else 1.0, i, i + 1, g.c, g.d) for i in gone]
 
@@ -102,15 +152,18 @@ def _survives(form: str, around: list[str], near: list[str]) -> bool:
     if form == "#1" and ("一" in near or "one" in near or "a" in near):
         return True
     places = [k for k, f in enumerate(around) if f == form]
-    said = 1 + sum(1 for p, q in zip(places, places[1:], strict=False) if q - p > REPEAT)
+    said = 1 + sum(1 for p, q in pairwise(places) if q - p > REPEAT)
     return near.count(form) >= said
 
 
 def _same_digits(left: list[str], right: list[str]) -> bool:
     """Two five against 25, 3.5 against 3 5: the same digits, grouped otherwise."""
-    digits = ["".join(f[1:].replace(".", "").strip("0") for f in side if f not in _SCALES) for side in (left, right)]
+    digits = [
+        "".join(f[1:].replace(".", "").replace(":", "") for f in side if f not in _SCALES) for side in (left, right)
+    ]
     digits = [d.replace("0", "") for d in digits]
-    return len(left) + len(right) > 2 and bool(right) and digits[0] == digits[1]
+    timed = any(":" in f for f in left + right)
+    return (timed or len(left) + len(right) > 2) and bool(right) and digits[0] == digits[1]
 
 
 def _grown(old: str, new: str) -> bool:
@@ -187,7 +240,7 @@ def _denies(source: Tokens, i: int) -> bool:
         return False
     before = forms[i - 1] if i else ""
     after = forms[i + 1] if i + 1 < len(forms) else ""
-    if not after or after == form or before == form:
+    if not after or form in (before, after):
         return False  # 不不: a stutter
     if after in NO_NEGATION_AFTER.get(form, ()) or (before and before in NO_NEGATION_BEFORE.get(form, ())):
         return False
@@ -214,8 +267,8 @@ def _again(code: str, i: int) -> bool:
 def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
     """Runs replaced by others that neither look nor sound like them: "term" for a name in Latin letters.
 
-    Chinese words replaced so are "changed", which warns in most policies: without knowing what words mean, 张三 for 李四
-    and 加强 for 培养 look the same.
+    Chinese words replaced so are "changed", which warns in most policies: without knowing what words mean, a new name
+    and a synonym look the same.
     """
     found = []
     for k, g in enumerate(gaps):
@@ -247,7 +300,8 @@ def _renamed(g: Gap, source: Tokens, draft: Tokens, calm: bool) -> bool:
     if not _name(draft, g.c, g.d):
         return False
     if _name(source, g.a, g.b):
-        return g.alike < NAME_ALIKE
+        letters = Indel.normalized_similarity("".join(source.forms[g.a : g.b]), "".join(draft.forms[g.c : g.d]))
+        return max(g.alike, letters) < NAME_ALIKE
     return calm and g.alike < UNNAMED_ALIKE
 
 

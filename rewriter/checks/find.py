@@ -97,14 +97,9 @@ def _price(g: Gap, source: Tokens, draft: Tokens, lost_text: str, new_text: str)
         near = draft.code[max(0, g.c - NEAR) : g.d + NEAR]
         g.lost = _unmatched(source, g.a, g.b, near, new_text)
     if g.d > g.c:
-        near = _own(lost_text, source.code[g.a : g.b])
-        g.new = _unmatched(draft, g.c, g.d, near, lost_text)
+        g.new = _unmatched(draft, g.c, g.d, source.code[g.a : g.b], lost_text)
     if g.lost and g.new:
         _replaced(g, source, draft)
-
-
-def _own(_: str, here: str) -> str:
-    return here
 
 
 def _replaced(g: Gap, source: Tokens, draft: Tokens) -> None:
@@ -129,9 +124,9 @@ def _unmatched(tokens: Tokens, a: int, b: int, near: str, elsewhere: str) -> flo
     hit = False
     for i in range(a, b):
         after = i + 1 < last and code[i : i + 2] in near
-        if not (after or hit) and not _travelled(code, i, a, b, elsewhere):
-            if not (i > first and code[i - 1 : i + 1] in near):
-                total += weights[i - a]
+        near_by = after or hit or (i > first and code[i - 1 : i + 1] in near)
+        if not near_by and not _travelled(code, i, a, b, elsewhere):
+            total += weights[i - a]
         hit = after
     return total
 

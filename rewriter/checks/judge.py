@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rewriter.checks import facts, find, shape
 from rewriter.checks.align import align
 from rewriter.checks.find import Segment, weight_of

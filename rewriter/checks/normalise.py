@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from rewriter.checks import numbers
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
@@ -26,7 +26,7 @@ _NUMERAL = numbers.ZH_NUMERALS
 _TOKEN = re.compile(
     rf"{_LETTER}+(?:'{_LETTER}+)?"
     rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
-    rf"|(?:百分之)?[{_NUMERAL}]+(?:点[{_NUMERAL}]+)?"
+    rf"|(?:百分之)?(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
     rf"|[{_UNSPACED}]"
 )
 _HAN_ONE = re.compile(f"[{_HAN}]")
@@ -50,16 +50,14 @@ class Coder:
         self.codes: dict[str, str] = {}
 
     def encode(self, forms: list[str]) -> str:
-        """One character per form. Beyond 65,000 distinct words some would share a code; no passage has so many."""
+        """One character per form. Beyond 65,000 distinct words some share a code; no passage has so many."""
         codes = self.codes
-        out = []
-        for form in forms:
-            code = codes.get(form)
-            if code is None:
-                is_char = len(form) == 1 and form >= "\u0e00"
-                code = codes[form] = form if is_char else chr(_PRIVATE_START + len(codes) % _PRIVATE_SIZE)
-            out.append(code)
-        return "".join(out)
+        for form in dict.fromkeys(forms):
+            if form in codes:
+                continue
+            is_char = len(form) == 1 and form >= "\u0e00"
+            codes[form] = form if is_char else chr(_PRIVATE_START + len(codes) % _PRIVATE_SIZE)
+        return "".join(map(codes.__getitem__, forms))
 
 
 class Tokens:
@@ -69,11 +67,11 @@ class Tokens:
         self.text = text
         self.folded, self._map = _alias(fold(text), aliases)
         raw = _TOKEN.findall(self.folded)
-        self._special = _needs_care(raw)
-        if self._special:
-            self.forms, self._places = _expand(raw)
+        special = _care(raw)
+        if special:
+            self.forms, self._first, self._last = _expand(raw, special)
         else:
-            self.forms, self._places = raw, None
+            self.forms, self._first, self._last = raw, [], []
         self.code = coder.encode(self.forms)
 
     def __len__(self) -> int:
@@ -83,7 +81,7 @@ class Tokens:
     def spans(self) -> list[tuple[int, int]]:
         """Where each token stands in the text as given; computed only when something has been found."""
         raw = [m.span() for m in _TOKEN.finditer(self.folded)]
-        spans = raw if self._places is None else [(raw[a][0], raw[b][1]) for a, b in self._places]
+        spans = [(raw[a][0], raw[b][1]) for a, b in zip(self._first, self._last, strict=True)] if self._first else raw
         if self._map is None:
             return spans
         return [(self._map[a], self._map[b - 1] + 1) for a, b in spans]
@@ -131,36 +129,53 @@ def _bounded(alias: str) -> str:
     return left + re.escape(alias) + right
 
 
-def _needs_care(raw: list[str]) -> bool:
-    """Is there any number, contraction or sound: anything but plain characters and words?"""
-    seen = set(raw)
-    if not seen.isdisjoint(EN_SOUNDS) or not seen.isdisjoint(numbers.EN_NUMBER_WORDS):
+def _care(raw: list[str]) -> set[str]:
+    """The words of a text that do not stand for themselves: numbers, contractions, sounds."""
+    return {w for w in set(raw) if _special(w)}
+
+
+@lru_cache(maxsize=65536)
+def _special(word: str) -> bool:
+    if word in EN_SOUNDS or word in numbers.EN_NUMBER_WORDS or word == "cannot":
         return True
-    return any(w[0].isdigit() or "'" in w or w == "cannot" or w[0] in _NUMERAL or w.startswith("百分之") for w in seen)
+    return word[0].isdigit() or "'" in word or word[0] in _NUMERAL or word.startswith("百分之")
 
 
-def _expand(raw: list[str]) -> tuple[list[str], list[tuple[int, int]]]:
+def _expand(raw: list[str], special: set[str]) -> tuple[list[str], list[int], list[int]]:
     """Forms with contractions opened, sounds dropped and numbers as values; each with its first and last raw token."""
     forms: list[str] = []
-    places: list[tuple[int, int]] = []
-    i, n = 0, len(raw)
-    while i < n:
-        word = raw[i]
-        if word in EN_SOUNDS:
-            i += 1
+    first: list[int] = []
+    last: list[int] = []
+    done = 0
+    for i in [k for k, w in enumerate(raw) if w in special]:
+        if i < done:
             continue
-        if word in numbers.EN_NUMBER_WORDS or (word.isdigit() and raw[i + 1 : i + 2] == ["point"]):
-            end, values = _number_words(raw, i)
-            for k, value in enumerate(values):
-                forms.append(value)
-                places.append((i, end - 1) if len(values) == 1 else (min(i + k, end - 1), min(i + k, end - 1)))
-            i = end
-            continue
-        for form in _forms(word):
-            forms.append(form)
-            places.append((i, i))
-        i += 1
-    return forms, places
+        forms += raw[done:i]
+        first += range(done, i)
+        last += range(done, i)
+        done, new, starts, ends = _opened(raw, i)
+        forms += new
+        first += starts
+        last += ends
+    forms += raw[done:]
+    first += range(done, len(raw))
+    last += range(done, len(raw))
+    return forms, first, last
+
+
+def _opened(raw: list[str], i: int) -> tuple[int, list[str], list[int], list[int]]:
+    """What the special word at `i` stands for: the next token to read, forms, and their first and last raw tokens."""
+    word = raw[i]
+    if word in EN_SOUNDS:
+        return i + 1, [], [], []
+    if word in numbers.EN_NUMBER_WORDS or (word.isdigit() and raw[i + 1 : i + 2] == ["point"]):
+        end, values = _number_words(raw, i)
+        if len(values) == 1:
+            return end, values, [i], [end - 1]
+        places = [min(i + k, end - 1) for k in range(len(values))]
+        return end, values, places, places
+    forms = _forms(word)
+    return i + 1, forms, [i] * len(forms), [i] * len(forms)
 
 
 def _number_words(raw: list[str], start: int) -> tuple[int, list[str]]:
@@ -199,10 +214,12 @@ def _forms(word: str) -> list[str]:
             return ["一"]
         value = numbers.chinese(word)
         return list(word) if value is None else [NUMBER + value]
+    return _contraction(word)
+
+
+def _contraction(word: str) -> list[str]:
     if word == "cannot":
         return ["can", "not"]
-    if "'" not in word:
-        return [word]
     stem, _, tail = word.partition("'")
     if tail == "t" and stem.endswith("n"):
         stem = stem[:-1]

@@ -18,11 +18,16 @@ DIGITS = {
 SMALL_UNITS = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
 BIG_UNITS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 ZH_NUMERALS = "".join([*DIGITS, *SMALL_UNITS, *BIG_UNITS])
-ORDINALS = {word: i for i, word in enumerate("first second third fourth fifth sixth seventh eighth ninth".split(), 1)}
+_ORDINAL_WORDS = "first second third fourth fifth sixth seventh eighth ninth"
+ORDINALS = {word: i for i, word in enumerate(_ORDINAL_WORDS.split(), 1)}
 WORD_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "k": 10**3}
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 EN_VALUES = {word: i for i, word in enumerate(_UNITS.split())} | {
-    word: 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    word: 10 * i for i, word in enumerate(_TENS.split(), 2)
 }
 EN_VALUES |= {word[:-1] + "ies": value for word, value in EN_VALUES.items() if value >= 20}
 EN_NUMBER_WORDS = frozenset(EN_VALUES) | frozenset(WORD_SCALES) - {"k"}
@@ -30,7 +35,9 @@ EN_NUMBER_WORDS = frozenset(EN_VALUES) | frozenset(WORD_SCALES) - {"k"}
 LONGEST_VALUE = 40
 _ORDINAL_SUFFIX = re.compile("(?<=[0-9])(?:st|nd|rd|th|s)$")
 # Numerals that are words, not amounts: ten parts = very, ten thousand and one = in case.
-NOT_NUMBERS = frozenset("万一 一一 千万 百万一 十 千 百 万 亿 零 万万 一二 三三两两 二三 一百一".split())
+NOT_NUMBERS = frozenset(
+    ["万一", "一一", "千万", "百万一", "十", "千", "百", "万", "亿", "零", "万万", "一二", "三三两两", "二三", "一百一"]
+)
 
 
 def plain(value: Decimal) -> str:
@@ -47,6 +54,8 @@ def chinese(text: str) -> str | None:
         return None
     whole, _, fraction = text.partition("点")
     value = _chinese_whole(whole)
+    if any(c in SMALL_UNITS for c in fraction):
+        return f"{value}:{_chinese_whole(fraction).zfill(2)}"  # a time: 五点二十五
     if fraction:
         return f"{value}.{''.join(str(DIGITS[c]) for c in fraction if c in DIGITS)}".rstrip("0").rstrip(".")
     return value
@@ -65,7 +74,10 @@ def _chinese_whole(text: str) -> str:
             section += (digit or 1) * SMALL_UNITS[c]
             last, digit = SMALL_UNITS[c], 0
         else:
-            total = (total + section + digit or 1) * BIG_UNITS[c]
+            part = section + digit or 1
+            # 万 after 亿 scales its own part only; 亿 after 万 scales all before it.
+            below = total >= BIG_UNITS[c] * 10**4
+            total = total + part * BIG_UNITS[c] if below else (total + section + digit or 1) * BIG_UNITS[c]
             last, section, digit = BIG_UNITS[c], 0, 0
     # 三万五 means 35,000: a last digit straight after a unit counts in tenths of it.
     tail = digit * last // 10 if digit and last > 10 and text[-2] not in DIGITS else digit

@@ -37,7 +37,7 @@ class Policy:
 
 
 POLICIES: dict[str, Policy] = {
-    "balanced": Policy("balanced", 4.9, 7.0, 4.5, 9.0, NEVER, 0.0),
+    "balanced": Policy("balanced", 4.9, 7.0, 3.5, 9.0, NEVER, 0.0),
     "strict": Policy("strict", 3.0, 3.5, 3.0, 4.0, 2.0, 0.0),
     "lenient": Policy("lenient", 8.0, 10.0, 7.0, 14.0, NEVER, NEVER, numbers=False, negations=False),
 }

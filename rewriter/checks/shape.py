@@ -10,16 +10,21 @@ from rewriter.checks.normalise import Tokens
 # Share of Chinese characters from which a text is Chinese, and below which it is not.
 MOSTLY_HAN = 0.5
 HARDLY_HAN = 0.1
+_HAN = re.compile("[\u3400-\ufaff\U00020000-\U0003ffff]+")
 # Tokens below which the language of a text cannot be told.
 ENOUGH_TOKENS = 8
 
 # Each pattern is a way writing assistants talk about their work. They count only where the source does not say the
 # same, so a talk about rewriting is safe.
 REFUSAL = re.compile(
-    r"(?:很?抱歉|对不起|不好意思|對不起)[，,！。 ]{0,2}(?:但)?(?:我|作为|由于|这|该|無法|无法)[^\n]{0,20}(?:不能|无法|無法|没办法|不可以|AI|人工智能)"
-    r"|作为一?[个名]?(?:人工智能|AI|语言模型)|我(?:只)?是一?个?AI|请(?:您)?提供[^\n。]{0,12}(?:文本|文字|内容|原文|转写)"
-    r"|\bI(?:'m| am) (?:very |so )?sorry,? (?:but )?(?:I|as)\b[^\n]{0,20}(?:can'?t|cannot|unable|not able|won't)|\bI(?:'m| am) unable to (?:rewrite|assist|help|process|comply|edit)"
-    r"|\b[Aa]s an AI\b|\b[Pp]lease provide (?:me with )?(?:the|a|your|some) [^\n.]{0,20}(?:transcript|text|passage|content)"
+    r"(?:很?抱歉|对不起|不好意思|對不起)[，,！。 ]{0,2}(?:但)?"
+    r"(?:我|作为|由于|这|该|無法|无法)[^\n]{0,20}(?:不能|无法|無法|没办法|不可以|AI|人工智能)"
+    r"|作为一?[个名]?(?:人工智能|AI|语言模型)"
+    r"|我(?:只)?是一?个?AI|请(?:您)?提供[^\n。]{0,12}(?:文本|文字|内容|原文|转写)"
+    r"|\bI(?:'m| am) (?:very |so )?sorry,? (?:but )?(?:I|as)\b[^\n]{0,20}(?:can'?t|cannot|unable|not able|won't)"
+    r"|\bI(?:'m| am) unable to (?:rewrite|assist|help|process|comply|edit)"
+    r"|\b[Aa]s an AI\b"
+    r"|\b[Pp]lease provide (?:me with )?(?:the|a|your|some) [^\n.]{0,20}(?:transcript|text|passage|content)"
     r"|\bI (?:can'?t|cannot|won't) (?:help|assist|comply|rewrite|process|fulfil)"
 )
 _WORK = "改写|润色|整理|修改|校对|修正|优化|处理|书面|纠正|改寫|潤飾|編輯|编辑"
@@ -37,10 +42,11 @@ PREFACE = re.compile(
     r"|希望[^\n]{0,12}(?:帮助|满意|有用|幫助)|如(?:果)?(?:有|您|你|需)[^\n]{0,16}(?:告诉我|随时|告知|联系|修改|调整|需要|問題|问题)"
     r"|(?:我|已)(?:已经|已)?(?:对|将|把)?[^\n]{0,12}(?:去除|删除|删掉|修正|保留)了?[^\n]{0,12}(?:语气词|口语|错别字|口头|原意)"
     r"|^\W*(?:注|说明|備註|备注)[：:]",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 ECHO = re.compile(
-    r"<think>|</think>|<\|im_|^```|```$|\[/?INST\]|###? ?(?:Instruction|Input|Output|Rewrite|原文|改写)|<(?:/)?(?:transcript|passage|text|source)>",
+    r"<think>|</think>|<\|im_|^```|```$|\[/?INST\]"
+    r"|###? ?(?:Instruction|Input|Output|Rewrite|原文|改写)|<(?:/)?(?:transcript|passage|text|source)>",
     re.IGNORECASE | re.MULTILINE,
 )
 # Code points looked at on either end of the draft for a preface or a closing remark.
@@ -67,7 +73,7 @@ def _wordings(source: str, draft: str) -> list[Sign]:
     head = draft[:EDGE]
     for kind, pattern in (("refusal", REFUSAL), ("preface", PREFACE)):
         for offset, part in ((0, head), (tail, draft[tail:])) if tail else ((0, draft),):
-            m = _first(pattern, part)
+            m = pattern.search(part)
             if m and not _said(m[0], source):
                 found.append(Sign(kind, offset + m.start(), offset + m.end()))
                 break
@@ -75,20 +81,6 @@ def _wordings(source: str, draft: str) -> list[Sign]:
     if m and m[0] not in source:
         found.append(Sign("echo", m.start(), m.end()))
     return found
-
-
-def _first(pattern: re.Pattern[str], part: str) -> re.Match[str] | None:
-    """The first match, tried line by line too, so that ^ means a line's start at either end of the draft."""
-    at = 0
-    for line in part.splitlines(keepends=True):
-        m = pattern.search(part, at)
-        if m and m.start() < at + len(line):
-            return m
-        sub = pattern.search(line)
-        if sub:
-            return pattern.search(part, at + sub.start())
-        at += len(line)
-    return None
 
 
 def _said(words: str, source: str) -> bool:
@@ -106,5 +98,4 @@ def _language(source: Tokens, draft: Tokens) -> list[Sign]:
 
 
 def _han_share(tokens: Tokens) -> float:
-    han = sum(1 for c in tokens.code if "\u3400" <= c <= "\ufaff" or "\U00020000" <= c <= "\U0003ffff")
-    return han / len(tokens)
+    return 1 - len(_HAN.sub("", tokens.code)) / len(tokens)

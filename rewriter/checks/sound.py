@@ -17,6 +17,8 @@ _CONFUSIONS = (
     (re.compile("^f"), "h"),
     (re.compile("ng$"), "n"),
 )
+# Words by which an address is dictated, which its written form turns into signs.
+SPELLED = frozenset({"dot", "slash", "colon", "at", "dash", "hyphen", "underscore"})
 _LATIN = (
     (re.compile("ph"), "f"),
     (re.compile("ck|q|c(?=[aou])"), "k"),
@@ -29,7 +31,7 @@ _LATIN = (
 def _readings() -> dict[int, str]:
     from pypinyin.pinyin_dict import pinyin_dict
 
-    return pinyin_dict  # type: ignore[no-any-return]
+    return pinyin_dict
 
 
 @lru_cache(maxsize=16384)
@@ -46,6 +48,9 @@ def of_form(form: str) -> str:
     """The sound of one token."""
     if len(form) == 1 and form >= "\u3400":
         return of_char(form)
+    if form in SPELLED:
+        return ""
+    form = form.lstrip("#")
     for pattern, new in _LATIN:
         form = pattern.sub(new, form)
     return form
