@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -163,6 +164,17 @@ def test_words_left_out_are_told() -> None:
     written = render(t := read_bytes(data, name="a.json"), whole(t, "Hi."))
     assert json.loads(written.data) == {"segments": [{"start": 0, "end": 1, "text": "Hi."}]}
     assert len(written.notes) == 2
+
+
+def test_reading_grows_with_the_length_and_not_with_its_square() -> None:
+    def took(cues: int) -> float:
+        text = "".join(f"{i}\n00:00:01,000 --> 00:00:02,000\nso this is cue {i}\n\n" for i in range(cues))
+        start = perf_counter()
+        read_bytes(text.encode(), name="a.srt")
+        return perf_counter() - start
+
+    small, large = min(took(400) for _ in range(3)), min(took(3200) for _ in range(3))
+    assert large < 24 * small  # 8 times the cues; a square would be 64
 
 
 # --- encodings ---

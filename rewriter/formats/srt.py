@@ -46,15 +46,16 @@ def parse(text: str, *, name: str) -> Body:
             "no cue found.", where=name, remedy="An srt file has lines like 00:00:01,000 --> 00:00:02,000."
         )
     cues, spans = [], []
+    markup = _markup(text)  # once: it looks through the whole file
     edges = [*(at for at, _ in timings), None]
     for (at, times), following in zip(timings, edges[1:], strict=True):
         span = _text_span(lines, at, following)
         spans.append(span)
-        cues.append(Cue(unmark(text[slice(*span)], markup_of(text)).plain.strip(), *times))
-    return timed_body(cues, rebuilder(text, spans, markup_of(text)))
+        cues.append(Cue(unmark(text[slice(*span)], markup).plain.strip(), *times))
+    return timed_body(cues, rebuilder(text, spans, markup))
 
 
-def markup_of(text: str) -> Markup:
+def _markup(text: str) -> Markup:
     """srt has no escapes; line breaks are those of the file."""
     newline = newline_of(text)
     return Markup(_TAGS, lambda s: re.sub(r"\r\n?", "\n", s), lambda s: s.replace("\n", newline))
