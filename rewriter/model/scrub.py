@@ -14,7 +14,7 @@ SHORTEST_SECRET = 6
 # Each keeps its first group. A match too many costs a message a word; a match too few costs the user a key.
 _PATTERNS = (
     # Credentials in an address: scheme://user:password@host
-    re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/?#@]*@", re.IGNORECASE),
+    re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/?#@]*(?=@)", re.IGNORECASE),
     # Authorization: Bearer abc, and the scheme alone.
     re.compile(r"(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?)[^\s\"',;}]+", re.IGNORECASE),
     re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=*-]{8,}", re.IGNORECASE),

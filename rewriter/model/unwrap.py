@@ -57,8 +57,7 @@ def unwrap(text: str, passage: str) -> str:
     """The rewrite inside a model's answer, without white space at its ends.
 
     Taken off are a closed think block at the start, one code fence around the whole, passage markers, a stock preface
-    line, and quotes around the whole; each only where `passage` does not begin so itself. Applied to its own result it
-    changes nothing.
+    line, and quotes around the whole; each only where `passage` does not begin so itself.
     """
     draft, source = text.strip(), passage.strip()
     for _ in range(_LAYERS):
