@@ -139,11 +139,15 @@ class Hit(Record):
 
 
 class Request(Record):
-    """Everything that decides a model's answer, but the endpoint: model, messages, parameters."""
+    """Everything that decides a model's answer, but the endpoint: model, messages, parameters.
+
+    `static` says how many of the first messages are the same in many requests (0: not known); it changes no answer.
+    """
 
     model: str
     messages: tuple[dict[str, str], ...]
     parameters: dict[str, Any] = Field(default_factory=dict)
+    static: int = Field(default=0, ge=0)
 
 
 class Answer(Record):

@@ -300,6 +300,45 @@ async def test_parameters_are_learnt_with_calls_side_by_side() -> None:
     assert len(answers) == 8
 
 
+# --- the embedded model's state --------------------------------------------------------------------------------------
+
+
+def is_stand_in(body: dict[str, Any]) -> bool:
+    return body["messages"][-1] == {"role": "user", "content": "⁂"}
+
+
+async def test_the_embedded_model_starts_each_time_from_the_static_messages() -> None:
+    shared = (
+        {"role": "system", "content": "clean"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+    )
+    plain = Request(model="m", messages=(*shared, {"role": "user", "content": PASSAGE}), static=3)
+    repair = Request(model="m", messages=(*plain.messages, *ask("draft").messages), static=3)
+    async with FaultyServer() as server, client(server, endpoint="embedded:x") as chat:
+        for request in (plain, repair, ask(), plain):
+            await chat.complete(request)
+    bodies = [s.body for s in server.requests]
+    assert [is_stand_in(b) for b in bodies] == [True, False] * 4
+    assert [b["messages"][:-1] for b in bodies[::2]] == [list(m) for m in (shared, shared, ask().messages[:1], shared)]
+    assert [b["cache_prompt"] for b in bodies[::2]] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("script", [["500"], [None, "500"], [None, "reset_mid", "503"]])
+async def test_after_a_fault_the_state_is_made_again(script: list[str | None]) -> None:
+    async with FaultyServer(script=script) as server, client(server, endpoint="embedded:x") as chat:
+        answer = await chat.complete(ask())
+    assert answer.finish == "stop"
+    assert is_stand_in(server.requests[-2].body) and not is_stand_in(server.requests[-1].body)
+
+
+async def test_the_embedded_model_is_asked_one_thing_at_a_time() -> None:
+    async with FaultyServer(delay=0.01) as server, client(server, endpoint="embedded:x", concurrency=4) as chat:
+        await asyncio.gather(*(chat.complete(ask(f"第{n}段")) for n in range(6)))
+    assert server.most_at_once == 1
+    assert [is_stand_in(s.body) for s in server.requests] == [True, False] * 6
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 

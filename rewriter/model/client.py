@@ -10,15 +10,15 @@ import asyncio
 import base64
 import difflib
 import json
-from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import SecretStr
 
 from rewriter.errors import ModelConfigError, ModelError, ModelUnavailable
-from rewriter.model.resolve import OPENAI_URL
+from rewriter.model.bodies import Refusal, Reply
+from rewriter.model.resolve import EMBEDDED, OPENAI_URL
 from rewriter.model.retry import Retryable, RetryPolicy, retry_after
 from rewriter.model.scrub import bare_url, scrub
 from rewriter.records import Answer, Request, Usage
@@ -37,6 +37,10 @@ MODELS_NAMED = 8
 # Tokens a model may think before it answers, where it refuses a plain max_tokens because it thinks: the request's limit
 # is about the answer alone. Such models spent 200 to 4,000 on tasks of this size; what is not used is not paid for.
 THINKING_ROOM = 8192
+
+# What stands in the place of a passage while the embedded model is made ready: a character no prompt begins with, so
+# that not a token of it is shared with the next one.
+_NO_PASSAGE = "⁂"
 
 # Statuses that may pass by themselves: request timeout, conflict, too early, too many requests; and every 5xx.
 _PASSING = {408, 409, 425, 429}
@@ -72,6 +76,9 @@ class ChatClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._openai: AsyncOpenAI | None = None
         self._adapted: dict[str, dict[str, str | None]] = {}
+        self._embedded = self._endpoint.startswith(EMBEDDED)
+        self._one_at_a_time = asyncio.Lock()
+        self._ready_for: list[dict[str, str]] | None = None
 
     def __repr__(self) -> str:
         return f"ChatClient({self._endpoint!r})"
@@ -120,17 +127,43 @@ class ChatClient:
             if not self._adapt(request, reply, known):
                 raise await self._refused(request, reply)
 
-    async def _post(self, request: Request) -> Answer | _Refusal:
+    async def _post(self, request: Request) -> Answer | Refusal:
         """The answer, or a refusal that asking again does not mend. Raises Retryable for everything that may pass."""
+        messages = [dict(m) for m in request.messages]
+        if not self._embedded:
+            return await self._send(request.model, messages, self._parameters(request))
+        async with self._one_at_a_time:
+            refusal = await self._make_ready(request.model, messages[: request.static or -1])
+            return refusal or await self._send(request.model, messages, self._parameters(request))
+
+    async def _make_ready(self, model: str, static: list[dict[str, str]]) -> Refusal | None:
+        """Bring the embedded model to the state of having read the messages that do not change, and nothing else.
+
+        llama.cpp goes on from whatever the last request has in common with this one. The same text read in other
+        portions gives logits that differ by up to 0.3, and at temperature 0 another word now and then: an answer would
+        depend on what was asked before, and a resumed run would not end as an uninterrupted one. So the static messages
+        are read once, from nothing, and before each question a stand-in for the passage is, which leaves only them.
+        """
+        fresh = self._ready_for != static
+        if fresh:
+            self._ready_for = None
+        stand_in = [*static, {"role": "user", "content": _NO_PASSAGE}]
+        done = await self._send(model, stand_in, {"max_tokens": 1, "temperature": 0, "cache_prompt": not fresh})
+        if isinstance(done, Refusal):
+            return done
+        self._ready_for = static
+        return None
+
+    async def _send(self, model: str, messages: list[dict[str, str]], parameters: dict[str, Any]) -> Answer | Refusal:
         import openai
 
         client = self._client()
         try:
             async with asyncio.timeout(self._timeout):
                 raw = await client.chat.completions.with_raw_response.create(
-                    model=request.model,
-                    messages=[dict(m) for m in request.messages],  # type: ignore[misc]
-                    extra_body=self._parameters(request),
+                    model=model,
+                    messages=messages,  # type: ignore[arg-type]
+                    extra_body=parameters,
                 )
         except (TimeoutError, openai.APITimeoutError):
             raise Retryable(f"no answer within {self._timeout:g} s") from None
@@ -156,7 +189,7 @@ class ChatClient:
     def _read(self, body: bytes) -> Answer:
         """The answer in a body with status 200, or Retryable: half a JSON, a web page, an error or nothing in it."""
         try:
-            reply = _Reply.model_validate(json.loads(body))
+            reply = Reply.model_validate(json.loads(body))
         except (ValueError, RecursionError):  # bad JSON, bad UTF-8 and a shape that is not a reply's
             raise Retryable(f"an answer that is no chat completion: {self._quote(body)}") from None
         if not reply.choices:
@@ -171,9 +204,9 @@ class ChatClient:
 
     # --- what a status means ---
 
-    def _judge_status(self, error: APIStatusError) -> Answer | _Refusal:
+    def _judge_status(self, error: APIStatusError) -> Answer | Refusal:
         status = error.status_code
-        refusal = _Refusal.of(status, error.response.content)
+        refusal = Refusal.of(status, error.response.content)
         if refusal.code == "content_filter":
             return Answer(
                 text="", finish="content_filter", usage=Usage(calls=1)
@@ -194,7 +227,7 @@ class ChatClient:
                 sent[new] = value + THINKING_ROOM if new != name else value
         return sent
 
-    def _adapt(self, request: Request, refusal: _Refusal, known: int) -> bool:
+    def _adapt(self, request: Request, refusal: Refusal, known: int) -> bool:
         """Learn from "unsupported parameter" which one to leave out or rename; whether the request is now another.
 
         Thinking models want max_completion_tokens for max_tokens and refuse a temperature.
@@ -210,7 +243,7 @@ class ChatClient:
         changes[name] = "max_completion_tokens" if name == "max_tokens" else None
         return True
 
-    async def _refused(self, request: Request, refusal: _Refusal) -> ModelError:
+    async def _refused(self, request: Request, refusal: Refusal) -> ModelError:
         """The error for a status that asking again does not mend, with its remedy."""
         said = self._quote(refusal.message)
         what, remedy = (
@@ -284,108 +317,6 @@ class ChatClient:
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         line = " ".join(self._scrub(text).split())
         return line if len(line) <= QUOTED else line[:QUOTED] + " ..."
-
-
-# --- bodies ----------------------------------------------------------------------------------------------------------
-
-
-class _Body(BaseModel):
-    """Something a server sent: lenient about what it adds, strict about what we read."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Details(_Body):
-    cached_tokens: int | None = None
-
-
-class _UsageBody(_Body):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached_tokens
-
-    def counted(self) -> Usage:
-        details = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(
-            calls=1,
-            input=self.prompt_tokens or 0,
-            cached=details or self.prompt_cache_hit_tokens or 0,
-            output=self.completion_tokens or 0,
-        )
-
-
-class _Message(_Body):
-    content: str | list[dict[str, Any]] | None = None
-
-    def text(self) -> str:
-        """The content as one text; some servers send it in parts, and none at all for a refusal."""
-        if isinstance(self.content, list):
-            return "".join(part["text"] for part in self.content if isinstance(part.get("text"), str))
-        return self.content or ""
-
-
-class _Choice(_Body):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Reply(_Body):
-    choices: list[_Choice] | None = None
-    usage: _UsageBody | None = None
-    model: str | None = None
-
-
-class _Refusal(_Body):
-    """A status that says no, and what the body said about it; servers differ in how they say it."""
-
-    status: int
-    message: str = ""
-    code: str = ""
-    kind: str = ""
-    param: str = ""
-
-    @classmethod
-    def of(cls, status: int, body: bytes) -> _Refusal:
-        """From a body that is JSON with an `error` or `detail`, or any text."""
-        try:
-            said = json.loads(body)
-        except (ValueError, RecursionError):
-            return cls(status=status, message=body.decode("utf-8", "replace"))
-        inner = said.get("error", said) if isinstance(said, Mapping) else said
-        if not isinstance(inner, Mapping):
-            return cls(
-                status=status, message=inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
-            )
-        message = inner.get("message") or inner.get("detail") or inner
-        return cls(
-            status=status,
-            message=message if isinstance(message, str) else json.dumps(message, ensure_ascii=False),
-            code=str(inner.get("code") or ""),
-            kind=str(inner.get("type") or ""),
-            param=str(inner.get("param") or ""),
-        )
-
-    def says(self, *codes: str) -> bool:
-        """Whether code or type is one of these."""
-        return self.code in codes or self.kind in codes
-
-    def too_long(self) -> bool:
-        """Whether the request did not fit the model's context."""
-        return self.says("context_length_exceeded", "exceed_context_size_error") or "context length" in self.message
-
-    def no_such_model(self) -> bool:
-        """Whether it is about the model's name; not every server says so with a 404."""
-        said = self.message.lower()
-        phrases = (
-            "not found",
-            "does not exist",
-            "not a valid model",
-            "unknown model",
-            "invalid model",
-            "no such model",
-        )
-        return self.says("model_not_found", "invalid_model") or ("model" in said and any(p in said for p in phrases))
 
 
 def _split_login(url: str) -> tuple[str, str]:

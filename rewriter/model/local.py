@@ -132,6 +132,7 @@ class EmbeddedServer:
         given.api_keys = [key] if (key := self.api_key.get_secret_value()) else []
         given.n_ctx, given.n_parallel, given.n_gpu_layers = CONTEXT, 1, 0
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = _cores()
+        given.cache_ram_mib = 0  # no states of earlier requests kept aside: the client decides what one starts from
         given.verbosity = 0
         given.ui = given.endpoint_slots = given.warmup = False
         return given

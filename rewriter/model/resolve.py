@@ -27,6 +27,9 @@ CONFIG_FILE = "rewriter.toml"
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-4.1-mini"
 
+# What an endpoint's name begins with where the embedded model answers; a hash of its file follows.
+EMBEDDED = "embedded:"
+
 # Names by which the embedded model can be asked for; its file's name is another.
 EMBEDDED_NAMES = frozenset({"embedded", "local"})
 
@@ -171,7 +174,7 @@ def _embedded(name: str | None) -> ModelChoice:
     known = path == files.default_path() and path.stat().st_size == files.SIZE
     digest = files.SHA256[:16] if known else sample_hash(path)[:16]
     return ModelChoice(
-        model=files.MODEL_NAME if known else path.stem, endpoint=f"embedded:{digest}", embedded=True, path=path
+        model=files.MODEL_NAME if known else path.stem, endpoint=f"{EMBEDDED}{digest}", embedded=True, path=path
     )
 
 
