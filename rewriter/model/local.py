@@ -28,6 +28,11 @@ __all__ = ["EmbeddedServer", "LocalStatus", "pull", "serve", "status"]
 # repair turn) measured under 2,500; llama.cpp keeps 28 KiB for each, so 4,096 cost 115 MB.
 CONTEXT = 4096
 
+# How llama.cpp's threads wait for each other: asleep, not spinning. With another program on one of two cores, spinning
+# gave 0.4 tokens/s (a thread that holds the core waits for one that has none), spinning briefly (GOMP_SPINCOUNT 10,000
+# and 1,000) 4 and 13.5, sleeping 18. What the user has set in the environment stands.
+WAITING = "passive"
+
 
 class LocalStatus(Record):
     """What is there of the embedded model. `runner` is the version of llama.cpp's binding, None where it is missing.
@@ -95,6 +100,7 @@ class EmbeddedServer:
             if self._server is not None:
                 return
             require_runner()
+            os.environ.setdefault("OMP_WAIT_POLICY", WAITING)  # read once, when the library is loaded
             import xllamacpp
 
             if not self.path.is_file():
