@@ -58,10 +58,11 @@ def pull(say: Say) -> Path:
 
 
 def _look_or_fetch(target: Path, say: Say) -> Path:
+    parts = target.parent / f".{target.name}.parts"
     if is_verified(target) or _verify_present(target, say):
+        shutil.rmtree(parts, ignore_errors=True)
         say(f"The embedded model is there: {target}")
         return target
-    parts = target.parent / f".{target.name}.parts"
     parts.mkdir(parents=True, exist_ok=True)
     _check_room(parts)
     for number in range(1, files.PARTS + 1):
