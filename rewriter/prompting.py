@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
+from rewriter.checks.policies import POLICIES
 from rewriter.errors import PromptError, StyleError
 from rewriter.records import Finding, Record
 
@@ -198,6 +199,12 @@ def _front(file: _File) -> dict[str, str]:
     if missing or unknown:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown keys: {', '.join(unknown)}"
         raise StyleError(f"the front matter {what}.", where=file.path, remedy=_SEE_DOCS)
+    if file.front["policy"] not in POLICIES:
+        raise StyleError(
+            f"there is no checker policy {file.front['policy']!r}.",
+            where=file.path,
+            remedy=f"Known are: {', '.join(sorted(POLICIES))}.",
+        )
     return file.front
 
 
@@ -245,10 +252,7 @@ def _parse(path: Path, _mtime: int, _size: int) -> _File:
             remedy=_SEE_DOCS,
         )
     parts = _cut(_HEADING, _COMMENT.sub("", match[2]))
-    for name, _ in parts:
-        if name not in _SECTIONS and name != "example":
-            known = ", ".join(("example", *_SECTIONS))
-            raise StyleError(f"there is no section `# {name}`.", where=str(path), remedy=f"Known are: {known}.")
+    _check_names("section `# ", [name for name, _ in parts if name != "example"], {"example", *_SECTIONS}, path)
     return _File(
         path=str(path),
         digest=hashlib.sha256(text.encode()).hexdigest(),
@@ -272,14 +276,18 @@ def _front_matter(text: str, path: Path) -> dict[str, str]:
 
 
 def _example(body: str, path: Path) -> dict[str, str]:
-    parts = dict(_cut(_SUBHEADING, body))
-    if unknown := sorted(set(parts) - _EXAMPLE_PARTS):
-        raise StyleError(
-            f"an example has the unknown part `## {unknown[0]}`.",
-            where=str(path),
-            remedy=f"Known are: {', '.join(sorted(_EXAMPLE_PARTS))}.",
-        )
-    return parts
+    parts = _cut(_SUBHEADING, body)
+    _check_names("part `## ", [name for name, _ in parts], _EXAMPLE_PARTS, path)
+    return dict(parts)
+
+
+def _check_names(what: str, names: list[str], known: set[str], path: Path) -> None:
+    for name in names:
+        listed = f"Known are: {', '.join(sorted(known))}."
+        if name not in known:
+            raise StyleError(f"there is no {what}{name}`.", where=str(path), remedy=listed)
+        if names.count(name) > 1:
+            raise StyleError(f"the {what}{name}` stands there twice.", where=str(path), remedy="Keep one of them.")
 
 
 def _cut(heading: re.Pattern[str], text: str) -> list[tuple[str, str]]:
