@@ -1,1 +1,8 @@
-"""."""
+"""Names and terms: how they are written, how they are misheard, and where they occur in a text."""
+
+from __future__ import annotations
+
+from rewriter.glossary.glossary import Glossary, lint
+from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport, TermUse
+
+__all__ = ["Glossary", "LintMessage", "Term", "TermHint", "TermReport", "TermUse", "lint"]

@@ -1,0 +1,143 @@
+"""The glossary as the other rooms see it: load it, ask where its terms occur, and whether a rewrite applied them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from rewriter.errors import GlossaryError
+from rewriter.glossary.exact import Exact, Place
+from rewriter.glossary.hints import MAX_TERMS, MAX_TOKENS, hints
+from rewriter.glossary.linting import doubts
+from rewriter.glossary.merging import merge
+from rewriter.glossary.reading import Entry, Problems, read
+from rewriter.glossary.reporting import report
+from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport
+from rewriter.records import Hit
+
+Paths = Sequence[Path | str] | Path | str
+
+
+class Glossary:
+    """An immutable set of terms; its indexes are built when they are first needed."""
+
+    def __init__(self, terms: Iterable[Term] = ()) -> None:
+        self.terms: tuple[Term, ...] = tuple(terms)
+        self._exact = Exact(self.terms)
+
+    @classmethod
+    def empty(cls) -> Glossary:
+        """A glossary without terms."""
+        return cls()
+
+    @classmethod
+    def load(cls, paths: Paths) -> Glossary:
+        """Read and merge glossary files; later ones win.
+
+        Raises GlossaryError naming file and line of the first thing wrong.
+        """
+        problems: Problems = []
+        terms = merge(_entries(paths, problems), problems)
+        _raise_first(problems)
+        return cls(terms)
+
+    @classmethod
+    def from_terms(cls, terms: Iterable[Term | Mapping[str, object] | str]) -> Glossary:
+        """A glossary of Terms, of mappings with their fields, or of bare canonical forms.
+
+        Raises GlossaryError where they contradict each other, and pydantic's ValidationError for a malformed mapping.
+        """
+        made = [
+            t if isinstance(t, Term) else Term.model_validate({"canonical": t} if isinstance(t, str) else t)
+            for t in terms
+        ]
+        problems: Problems = []
+        entries = [Entry(term.model_dump(), "terms", number) for number, term in enumerate(made, 1)]
+        merged = merge(entries, problems)
+        _raise_first(problems)
+        return cls(merged)
+
+    def match(self, text: str, *, sound: bool = True) -> list[Hit]:
+        """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
+        return [self._hit(place) for place in self._exact.places(text)]
+
+    def certain_hits(self, text: str) -> list[Hit]:
+        """The aliases that may be replaced without asking."""
+        return [hit for hit in self.match(text, sound=False) if hit.certain]
+
+    def for_prompt(self, text: str, *, limit_terms: int = MAX_TERMS, limit_tokens: int = MAX_TOKENS) -> list[TermHint]:
+        """What a model should know about a passage's terms: only those that occur in it, the doubtful ones first kept.
+
+        At most `limit_terms` hints of roughly `limit_tokens` tokens together, in order of appearance.
+        """
+        return hints(text, self.match(text), limit_terms=limit_terms, limit_tokens=limit_tokens)
+
+    def applied(self, source: str, rewrite: str) -> TermReport:
+        """Which terms a rewrite put right, which it left misheard, and which it put where nothing like them was."""
+        return report(self.match(source), self.match(rewrite, sound=False), source, rewrite)
+
+    def aliases(self) -> Mapping[str, str]:
+        """Misheard form to canonical form."""
+        return self._aliases
+
+    def canonicals(self) -> Collection[str]:
+        """Every canonical form, in order."""
+        return self._canonicals
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the terms and all their fields; the order of the terms does not count."""
+        rows = sorted(json.dumps(term.model_dump(), ensure_ascii=False, sort_keys=True) for term in self.terms)
+        return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        return {alias: term.canonical for term in self.terms for alias in term.aliases}
+
+    @cached_property
+    def _canonicals(self) -> dict[str, None]:
+        return dict.fromkeys(term.canonical for term in self.terms)
+
+    def _hit(self, place: Place) -> Hit:
+        term = self.terms[place.form.term]
+        return Hit.model_construct(
+            start=place.start,
+            end=place.end,
+            canonical=term.canonical,
+            how="canonical" if place.form.own else "alias",
+            score=1.0,
+            certain=term.certain and not place.form.own,
+            note=term.note,
+        )
+
+
+def lint(paths: Paths) -> list[LintMessage]:
+    """What is wrong (error) or doubtful (warning) in glossary files, in order of file and line."""
+    problems: Problems = []
+    entries = list(_entries(paths, problems))
+    merge(entries, problems)
+    problems.extend(doubts(entries))
+    order = {str(path): number for number, path in enumerate(_listed(paths))}
+    return sorted(problems, key=lambda m: (order.get(m.file, 0), m.line, m.column, m.level, m.message))
+
+
+def _listed(paths: Paths) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _entries(paths: Paths, problems: Problems) -> Iterable[Entry]:
+    for path in _listed(paths):
+        yield from read(path, problems)
+
+
+def _raise_first(problems: Problems) -> None:
+    errors = [message for message in problems if message.level == "error"]
+    if errors:
+        more = f" ({len(errors) - 1} more: `rewriter glossary lint` shows all.)" if len(errors) > 1 else ""
+        raise GlossaryError(errors[0].message, where=errors[0].where, remedy=f"Correct it there.{more}")

@@ -1,0 +1,291 @@
+"""Glossary files to entries that know their file and line: YAML, JSON, CSV, TSV and plain lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rewriter.errors import EncodingError
+from rewriter.glossary.terms import LintMessage
+
+if TYPE_CHECKING:
+    import yaml
+
+FIELDS = ("canonical", "aliases", "language", "note", "certain", "protect", "case", "tags")
+_LISTS = frozenset({"aliases", "tags"})
+_FLAGS = frozenset({"certain", "protect", "case"})
+_YES = frozenset({"true", "yes", "on", "y", "1", "是"})
+_NO = frozenset({"false", "no", "off", "n", "0", "否", ""})
+# In a cell of a table, where a comma would need quoting.
+_CELL = re.compile(r"[|;；]")
+# In a plain line. 、 is how Chinese lists are written.
+_COMMA = re.compile(r"[,，、]")
+_COLON = re.compile(r":\s|：|:$")
+_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+class Entry(NamedTuple):
+    """A term as one file states it: only the fields that are given there."""
+
+    fields: dict[str, Any]
+    file: str
+    line: int
+
+
+class Bad(Exception):
+    """Something wrong at a place of the file that is being read; turned into a remark by `read`."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 0) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
+
+
+Problems = list[LintMessage]
+_Found = Iterator[tuple[dict[str, Any] | Bad, int]]
+
+
+def read(path: Path, problems: Problems) -> list[Entry]:
+    """The entries of a file, in order. What is wrong with it goes to `problems`; what is right is still returned."""
+    from rewriter.formats.encoding import decode
+
+    name = str(path)
+    entries: list[Entry] = []
+    try:
+        reader = _reader(path)
+        text = decode(path.read_bytes(), name=name).text
+        for found, line in reader(text):
+            if isinstance(found, Bad):
+                problems.append(_remark(name, found))
+            else:
+                entries.append(Entry(found, name, line))
+    except Bad as bad:
+        problems.append(_remark(name, bad))
+    except EncodingError as error:
+        problems.append(_remark(name, Bad(error.what)))
+    except OSError as error:
+        problems.append(_remark(name, Bad(f"cannot be read: {error.strerror or error}.")))
+    return entries
+
+
+def _remark(name: str, bad: Bad) -> LintMessage:
+    return LintMessage(level="error", file=name, line=bad.line, column=bad.column, message=str(bad))
+
+
+def _reader(path: Path) -> Callable[[str], _Found]:
+    readers: dict[str, Callable[[str], _Found]] = {
+        ".yaml": _yaml,
+        ".yml": _yaml,
+        ".json": _json,
+        ".csv": lambda text: _table(text, ","),
+        ".tsv": lambda text: _table(text, "\t"),
+        ".txt": _lines,
+        "": _lines,
+    }
+    if (suffix := path.suffix.lower()) not in readers:
+        known = ", ".join(s for s in readers if s)
+        raise Bad(f"a glossary cannot be a {suffix} file; it is one of {known}.")
+    return readers[suffix]
+
+
+# --- YAML and JSON ---------------------------------------------------------------------------------------------------
+# Nodes rather than loaded values: they know their lines, and `NO`, `1e3` and `3.10` stay the names they are.
+
+
+def _json(text: str) -> _Found:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Bad(f"not valid JSON: {error.msg}.", error.lineno, error.colno) from error
+    yield from _yaml(text.replace("\t", " "))  # JSON is YAML but for tabs, which cannot stand raw in its strings
+
+
+def _yaml(text: str) -> _Found:
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
+        raise Bad(f"not valid YAML: {error.problem or error.context}.", line, column) from error
+    except yaml.YAMLError as error:
+        raise Bad(f"not valid YAML: {str(error).splitlines()[0]}.") from error
+    except RecursionError as error:
+        raise Bad("not a glossary: nested too deeply.") from error
+    if root is not None:
+        yield from _root(root)
+
+
+def _root(root: yaml.Node) -> _Found:
+    import yaml
+
+    if not isinstance(root, yaml.MappingNode):
+        raise Bad("not a glossary: it begins with `terms:` and a list, or maps each term to its aliases.", _line(root))
+    listed = [value for key, value in root.value if key.value == "terms" and not isinstance(value, yaml.MappingNode)]
+    if not listed:
+        yield from _mapping(root)
+        return
+    for key, _ in root.value:
+        if key.value not in {"terms", "$schema"}:
+            yield Bad(f"unknown field {key.value!r} beside `terms`.", _line(key)), _line(key)
+    if not isinstance(listed[0], yaml.SequenceNode) and _text(listed[0]):
+        raise Bad("`terms` is a list of terms.", _line(listed[0]))
+    for node in listed[0].value:
+        yield _guarded(_listed, node), _line(node)
+
+
+def _mapping(root: yaml.MappingNode) -> _Found:
+    for key, value in root.value:
+        if key.value != "$schema":
+            yield _guarded(partial(_mapped, key), value), _line(key)
+
+
+def _guarded(build: Callable[[Any], dict[str, Any]], node: yaml.Node) -> dict[str, Any] | Bad:
+    try:
+        return build(node)
+    except Bad as bad:
+        return bad
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _listed(node: yaml.Node) -> dict[str, Any]:
+    """An item of `terms`: a mapping of fields, or a bare name."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return {"canonical": _text(node)}
+    return _fields(node)
+
+
+def _mapped(key: yaml.Node, value: yaml.Node) -> dict[str, Any]:
+    """`canonical: [aliases]`, `canonical: alias`, `canonical:` alone, or `canonical: {fields}`."""
+    import yaml
+
+    name = {"canonical": _text(key)}
+    if isinstance(value, yaml.MappingNode):
+        fields = _fields(value)
+        if "canonical" in fields:
+            raise Bad("a term that is a key has no field `canonical`.", _line(value))
+        return name | fields
+    return name | {"aliases": _list(value)}
+
+
+def _fields(node: yaml.Node) -> dict[str, Any]:
+    import yaml
+
+    if not isinstance(node, yaml.MappingNode):
+        raise Bad("a term is a name or a mapping of fields.", _line(node))
+    fields: dict[str, Any] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in fields:
+            raise Bad(f"field {name!r} is given twice.", _line(key))
+        fields[name] = _value(name, value, _line(key))
+    return fields
+
+
+def _value(name: str, node: yaml.Node, line: int) -> Any:
+    if name not in FIELDS:
+        raise Bad(f"unknown field {name!r}; known are {', '.join(FIELDS)}.", line)
+    if name in _LISTS:
+        return _list(node)
+    return _flag(name, _text(node), line) if name in _FLAGS else _text(node)
+
+
+def _list(node: yaml.Node) -> tuple[str, ...]:
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(_text(item) for item in node.value)
+    return (alone,) if (alone := _text(node)) else ()
+
+
+def _text(node: yaml.Node) -> str:
+    import yaml
+
+    if not isinstance(node, yaml.ScalarNode):
+        raise Bad("text expected, not a list or a mapping.", _line(node))
+    if node.tag.endswith(":null") and node.style is None:
+        return ""
+    return _clean(_SURROGATES.sub(_join, str(node.value)))
+
+
+def _join(pair: re.Match[str]) -> str:
+    """JSON writes characters beyond the first plane as two halves; YAML leaves them so."""
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+# --- tables and plain lines ------------------------------------------------------------------------------------------
+
+
+def _table(text: str, delimiter: str) -> _Found:
+    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    try:
+        header = [_clean(cell).lower() for cell in next(rows, [])]
+        _check_header(header)
+        line = rows.line_num + 1
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                yield _row(header, row, line), line
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise Bad(f"not a valid table: {error}.", rows.line_num) from error
+
+
+def _check_header(header: list[str]) -> None:
+    if "canonical" not in header:
+        raise Bad("the first line of a table names its columns; `canonical` is missing there.")
+    for name in header:
+        if name not in FIELDS:
+            raise Bad(f"unknown column {name!r}; known are {', '.join(FIELDS)}.")
+        if header.count(name) > 1:
+            raise Bad(f"column {name!r} stands there twice.")
+
+
+def _row(header: list[str], row: list[str], line: int) -> dict[str, Any] | Bad:
+    if len(row) > len(header):
+        return Bad(f"{len(row)} cells in a table of {len(header)} columns; aliases are separated by |.", line)
+    try:
+        return {name: _cell(name, cell, line) for name, cell in zip(header, row, strict=False) if cell.strip()}
+    except Bad as bad:
+        return bad
+
+
+def _cell(name: str, cell: str, line: int) -> Any:
+    if name in _LISTS:
+        return _parts(_CELL, cell)
+    return _flag(name, _clean(cell), line) if name in _FLAGS else _clean(cell)
+
+
+def _lines(text: str) -> _Found:
+    for line, content in enumerate(text.splitlines(), 1):
+        if not content.strip() or content.lstrip().startswith("#"):
+            continue
+        colon = _COLON.search(content) or re.search(":", content)
+        name, rest = (content[: colon.start()], content[colon.end() :]) if colon else (content, "")
+        yield {"canonical": _clean(name), "aliases": _parts(_COMMA, rest)}, line
+
+
+def _flag(name: str, text: str, line: int) -> bool:
+    if (low := text.lower()) in _YES:
+        return True
+    if low in _NO:
+        return False
+    raise Bad(f"`{name}` is true or false, not {text!r}.", line)
+
+
+def _parts(separator: re.Pattern[str], text: str) -> tuple[str, ...]:
+    return tuple(part for raw in separator.split(text) if (part := _clean(raw)))
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,78 @@
+"""What a glossary holds and says: terms, hints for a prompt, reports, remarks of lint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rewriter.records import Record
+
+How = Literal["canonical", "alias", "sound"]
+
+
+class Term(Record):
+    """How something is written, and the ways it is misheard.
+
+    `certain` replaces an alias without asking a model; `protect` lets nothing else be read into a place where the
+    canonical form stands; `case` matches letters in the case they are written in. `language` and `tags` are for people
+    and tools, `note` is shown to the model.
+    """
+
+    canonical: str
+    aliases: tuple[str, ...] = ()
+    language: str = ""
+    note: str = ""
+    certain: bool = False
+    protect: bool = False
+    case: bool = False
+    tags: tuple[str, ...] = ()
+
+
+class TermHint(Record):
+    """A term that occurs in a passage, in `forms` as they stand there, in order of appearance.
+
+    `how` is canonical (spelt so already), alias (a known mishearing) or sound (sounds alike, so it may be meant).
+    """
+
+    canonical: str
+    forms: tuple[str, ...]
+    how: How
+    note: str = ""
+
+
+class TermUse(Record):
+    """A term and the places where it counts: `spans` are code points of the text that the report names."""
+
+    canonical: str
+    forms: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    certain: bool = False
+
+
+class TermReport(Record):
+    """What became of the glossary in a rewrite.
+
+    `applied`: misheard in the source (its spans), canonical in the rewrite. `missed`: an alias that still stands in the
+    rewrite (its spans). `invented`: a canonical form in the rewrite (its spans) where nothing like it was said.
+    """
+
+    applied: tuple[TermUse, ...] = ()
+    missed: tuple[TermUse, ...] = ()
+    invented: tuple[TermUse, ...] = ()
+
+
+class LintMessage(Record):
+    """Something wrong (error) or doubtful (warning) in a glossary file; lines and columns from 1 (0: not known)."""
+
+    level: Literal["error", "warning"]
+    file: str
+    line: int
+    message: str
+    column: int = 0
+
+    @property
+    def where(self) -> str:
+        """file:line, or file:line:column where the column is known."""
+        return f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.level}: {self.message}"
