@@ -2,8 +2,8 @@
 
 A style is a markdown file with YAML front matter and `# sections`; what it does not say itself it takes from
 `turn.<language>.md` and `repair.<language>.md`. Messages come with the part that never changes first (system text and
-examples), so that a provider's or llama.cpp's prefix cache hits, and with the passage last, between markers made from
-the passage itself.
+examples), so that a provider's or llama.cpp's prefix cache hits, then the one user turn that holds the passage,
+between markers made from the passage itself.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _EXAMPLE_PARTS = {"terms", "before", "passage", "rewrite"}
 # Section -> (variables it must hold, variables it may hold besides).
 _SECTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "system": (frozenset(), frozenset()),
-    "alias": (frozenset({"forms", "canonical"}), frozenset({"note"})),
-    "sound": (frozenset({"forms", "canonical"}), frozenset({"note"})),
+    "alias": (frozenset({"form", "canonical"}), frozenset({"note"})),
+    "sound": (frozenset({"form", "canonical"}), frozenset({"note"})),
     "canonical": (frozenset({"canonical"}), frozenset({"note"})),
     "note": (frozenset({"note"}), frozenset()),
     "terms": (frozenset({"list"}), frozenset()),
@@ -313,7 +313,8 @@ def _check_variables(path: str, section: str, text: str) -> None:
 def _fill(template: str, values: Mapping[str, str]) -> str:
     """The template with its variables filled, in one pass: braces in a value are text.
 
-    A line that is only an empty variable goes with the line breaks after it. Every variable was checked on loading.
+    A line that is only an empty variable goes, with the line breaks after it or, at the end, before it. Every variable
+    was checked on loading.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -321,7 +322,8 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
 
     for name, text in values.items():
         if not text:
-            template = re.sub(rf"^\{{\{{\s*{name}\s*\}}\}}\n+", "", template, flags=re.MULTILINE)
+            alone = rf"\{{\{{\s*{name}\s*\}}\}}"
+            template = re.sub(rf"^{alone}\n+|\n+{alone}\Z", "", template, flags=re.MULTILINE)
     return _VARIABLE.sub(value, template)
 
 
@@ -342,8 +344,9 @@ def markers(passage: str) -> tuple[str, str]:
 def build(style: Style, *, passage: str, hints: Sequence[Hint], context: str) -> Messages:
     """The messages that ask for one passage's rewrite.
 
-    The static part, then one user turn: the terms that occur in this passage, at most CONTEXT_LIMIT code points of
-    what was said before, the passage between its markers. Same arguments, same messages.
+    The static part, then one user turn: at most CONTEXT_LIMIT code points of what was said before, the passage between
+    its markers, the terms that occur in it (after it, where the embedded model heeds them more). Same arguments, same
+    messages.
     """
     content = _user_turn(style.templates, passage, hints, context)
     return (*_copies(style.static), {"role": "user", "content": content})
@@ -399,7 +402,7 @@ def _marked(passage: str) -> str:
 
 def _user_turn(templates: Mapping[str, str], passage: str, hints: Sequence[Hint], context: str) -> str:
     opening, closing = markers(passage)
-    lines = "\n".join(_term_line(templates, hint) for hint in hints)
+    lines = "\n".join(line for hint in hints for line in _term_lines(templates, hint))
     before = context.strip()[-CONTEXT_LIMIT:].strip().replace(opening, "").replace(closing, "")
     return _fill(
         templates["turn"],
@@ -413,13 +416,14 @@ def _user_turn(templates: Mapping[str, str], passage: str, hints: Sequence[Hint]
     )
 
 
-def _term_line(templates: Mapping[str, str], hint: Hint) -> str:
+def _term_lines(templates: Mapping[str, str], hint: Hint) -> list[str]:
+    """A line for each form that is to be changed; a term that only stands there as it should gets one line."""
     note = _fill(templates["note"], {"note": hint.note}) if hint.note else ""
     forms = [form for form in dict.fromkeys(hint.forms) if form != hint.canonical]
     if not forms or hint.how == "canonical":
-        return _fill(templates["canonical"], {"canonical": hint.canonical, "note": note})
-    kind = "sound" if hint.how == "sound" else "alias"
-    return _fill(templates[kind], {"forms": ", ".join(forms), "canonical": hint.canonical, "note": note})
+        return [_fill(templates["canonical"], {"canonical": hint.canonical, "note": note})]
+    template = templates["sound" if hint.how == "sound" else "alias"]
+    return [_fill(template, {"form": form, "canonical": hint.canonical, "note": note}) for form in forms]
 
 
 def _worst(findings: Sequence[Finding]) -> list[Finding]:
