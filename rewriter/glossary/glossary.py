@@ -16,6 +16,7 @@ from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
 from rewriter.glossary.reporting import report
 from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport
+from rewriter.glossary.sound import Offer, Sound
 from rewriter.records import Hit
 
 Paths = Sequence[Path | str] | Path | str
@@ -62,7 +63,11 @@ class Glossary:
 
     def match(self, text: str, *, sound: bool = True) -> list[Hit]:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
-        return [self._hit(place) for place in self._exact.places(text)]
+        hits = [self._hit(place) for place in self._exact.places(text)]
+        if sound and self.terms:
+            offers = self._sound.offers(text, [(hit.start, hit.end) for hit in hits])
+            hits.extend(map(self._offered, offers))
+        return sorted(hits, key=lambda hit: (hit.start, hit.end))
 
     def certain_hits(self, text: str) -> list[Hit]:
         """The aliases that may be replaced without asking."""
@@ -103,6 +108,22 @@ class Glossary:
     @cached_property
     def _canonicals(self) -> dict[str, None]:
         return dict.fromkeys(term.canonical for term in self.terms)
+
+    @cached_property
+    def _sound(self) -> Sound:
+        return Sound([(number, term.canonical) for number, term in enumerate(self.terms)])
+
+    def _offered(self, offer: Offer) -> Hit:
+        term = self.terms[offer.term]
+        return Hit.model_construct(
+            start=offer.start,
+            end=offer.end,
+            canonical=term.canonical,
+            how="sound",
+            score=offer.score,
+            certain=False,
+            note=term.note,
+        )
 
     def _hit(self, place: Place) -> Hit:
         term = self.terms[place.form.term]

@@ -1,0 +1,122 @@
+"""Rough sound of words in Latin letters, so that `Zilliz` and `Zilis`, `Paddle` and `Pedal` come near each other.
+
+Not a pronunciation: recognisers guess spellings of names they do not know by English habits, and so do these rules.
+Sounds are written with one letter each: C as in church, S as in ship, others as usual; vowels a e i o u.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+# Spelling to sound, the first that fits from the left.
+_RULES = (
+    ("tch", "C"), ("sch", "S"), ("dge", "J"), ("igh", "ai"), ("tion", "San"), ("sion", "San"),
+    ("ch", "C"), ("sh", "S"), ("ph", "f"), ("th", "t"), ("gh", "g"), ("ck", "k"), ("qu", "kw"), ("wh", "w"),
+    ("wr", "r"), ("zh", "J"), ("ce", "se"), ("ci", "si"), ("cy", "si"), ("ge", "Je"), ("gi", "Ji"), ("gy", "Ji"),
+    ("ee", "i"), ("ea", "i"), ("ie", "i"), ("ei", "e"), ("ai", "e"), ("ay", "e"), ("ey", "i"), ("oo", "u"), ("ou", "u"),
+    ("oa", "o"), ("ow", "o"), ("au", "o"), ("aw", "o"), ("ew", "u"), ("ue", "u"), ("c", "k"), ("q", "k"), ("x", "ks"),
+    ("j", "J"), ("y", "i"),
+)  # fmt: skip
+_RULE = re.compile("|".join(re.escape(spelling) for spelling, _ in _RULES))
+_SOUND = dict(_RULES)
+_TWICE = re.compile(r"([^aeiou])\1+")
+_SILENT_E = re.compile(r"(?<=[^aeiou])e$")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+# How the letters and digits are called.
+_NAMES = {
+    "a": "e", "b": "bi", "c": "si", "d": "di", "e": "i", "f": "ef", "g": "Ji", "h": "eC", "i": "ai", "j": "Je",
+    "k": "ke", "l": "el", "m": "em", "n": "en", "o": "o", "p": "pi", "q": "kiu", "r": "ar", "s": "es", "t": "ti",
+    "u": "iu", "v": "vi", "w": "dabliu", "x": "eks", "y": "wai", "z": "zi",
+}  # fmt: skip
+VOWELS = frozenset("aeiou")
+# Sounds made alike; a pair within a group costs less than any other.
+_ALIKE = ("pb", "td", "kg", "fvp", "szS", "CJS", "mn", "lr", "wv", "CtS", "Jdz", "hk", "wu", "ngk")
+# What an edit costs in units of one wrong consonant.
+_VOWEL_NEAR = 0.25
+_VOWEL_FAR = 0.6
+_VOWEL_EXTRA = 0.5
+_CONSONANT_ALIKE = 0.4
+_CONSONANT_EXTRA = 1.0
+_WRONG = 1.2
+# No edit that changes the skeleton costs less.
+CHEAPEST = 0.4
+_NEAR_VOWELS = ("ie", "ea", "ao", "ou")
+
+
+@lru_cache(maxsize=65536)
+def sound(word: str) -> str:
+    """The sounds of a word, read as English would be; what is not a letter is left out."""
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", word)).lower()
+    low = _TWICE.sub(r"\1", re.sub("[^a-z]", "", plain))
+    if len(low) > 3:
+        low = _SILENT_E.sub("", low)
+    return _TWICE.sub(r"\1", _RULE.sub(lambda match: _SOUND[match[0]], low))
+
+
+def called(letters: str) -> str:
+    """The sounds of letters called by their names, as in GPT."""
+    return "".join(_NAMES.get(letter, "") for letter in letters.lower())
+
+
+@lru_cache(maxsize=65536)
+def apart(left: str, right: str, limit: float = 99.0) -> float:
+    """The cheapest way to turn one string of sounds into the other, in wrong consonants; beyond `limit` any number.
+
+    Weighted edit distance (Wagner and Fischer 1974).
+    """
+    row = [0.0]
+    for sound_ in right:
+        row.append(row[-1] + _extra(sound_))
+    for old in left:
+        extra = _extra(old)
+        new = [row[0] + extra]
+        for at, other in enumerate(right):
+            new.append(min(row[at] + _instead(old, other), row[at + 1] + extra, new[at] + _extra(other)))
+        row = new
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]
+
+
+def _extra(one: str) -> float:
+    return _VOWEL_EXTRA if one in VOWELS else _CONSONANT_EXTRA
+
+
+@lru_cache(maxsize=1024)
+def _instead(one: str, other: str) -> float:
+    if one == other:
+        return 0.0
+    if one in VOWELS and other in VOWELS:
+        return _VOWEL_NEAR if any(one in pair and other in pair for pair in _NEAR_VOWELS) else _VOWEL_FAR
+    if any(one in group and other in group for group in _ALIKE):
+        return _CONSONANT_ALIKE
+    return _WRONG
+
+
+_CLASS = {
+    "p": "P", "b": "P", "m": "M", "f": "F", "v": "F", "t": "T", "d": "T", "n": "N", "l": "L", "r": "L", "k": "K",
+    "g": "K", "h": "K", "C": "J", "J": "J", "s": "S", "z": "S", "S": "S", "w": "",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def skeleton(sounds: str) -> str:
+    """The consonants by class, m and n as one, and whether a vowel comes first."""
+    first = "A" if sounds[:1] in VOWELS else ""
+    return first + "".join(_CLASS.get(one, "") for one in sounds).replace("M", "N")
+
+
+@lru_cache(maxsize=2048)
+def of_syllable(initial: str, final: str) -> str:
+    """The sounds of a Chinese syllable, by its initial and final (see `pinyin.parts`), in the same letters."""
+    return _INITIAL.get(initial, initial) + _FINAL.get(final, final)
+
+
+_INITIAL = {"zh": "J", "ch": "C", "sh": "S", "j": "J", "q": "C", "x": "S", "c": "C", "z": "z", "r": "r"}
+_FINAL = {
+    "ao": "au", "ang": "an", "ong": "on", "eng": "en", "ing": "in", "iao": "iau", "iu": "iu", "iang": "ian",
+    "iong": "ion", "ui": "ue", "uang": "uan", "v": "iu", "ve": "iue", "van": "iuen", "vn": "iun", "er": "er", "ei": "e",
+    "ou": "o", "uo": "o", "n": "en", "ng": "en", "ian": "ien",
+}  # fmt: skip

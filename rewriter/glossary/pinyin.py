@@ -1,0 +1,145 @@
+"""The sound of Chinese characters: toneless syllables, how far apart two of them sound, and coarse classes of them.
+
+Distances are nats: minus the logarithm of how often a recogniser writes the one for the other, against writing a
+character of the same sound. The order of magnitude is from 1,650 substitutions in 1,000 pairs of recogniser or typist's
+errors and their correction: 65 in 100 kept the syllable, 16 changed the final (in/ing alone 2), 10 the initial, 8 both.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+# How far apart parts of a syllable are: the confusions of southern speakers and of every recogniser (n/ng, zh/z, n/l);
+# sounds made at the same place or with one feature changed; anything else.
+CLOSE, RELATED, FAR = 1.0, 3.0, 5.0
+
+_TONES = str.maketrans("āáǎàēéěèōóǒòīíǐìūúǔùǖǘǚǜüńňǹḿêếề", "aaaaeeeeooooiiiiuuuuvvvvvnnnmeee")
+_INITIALS = re.compile("zh|ch|sh|[bpmfdtnlgkhjqxrzcs]?")
+# Spellings with y and w, and u for ü, to the final that is heard.
+_SPELT = {
+    "yi": "i", "ya": "ia", "ye": "ie", "yao": "iao", "you": "iu", "yan": "ian", "yin": "in", "yang": "iang",
+    "ying": "ing", "yong": "iong", "yu": "v", "yue": "ve", "yuan": "van", "yun": "vn", "yo": "o", "yai": "ai",
+    "wu": "u", "wa": "ua", "wo": "uo", "wai": "uai", "wei": "ui", "wan": "uan", "wen": "un", "wang": "uang",
+    "weng": "ong",
+}  # fmt: skip
+_AFTER_JQX = {"u": "v", "ue": "ve", "uan": "van", "un": "vn"}
+# Final: glide, vowel, ending.
+_PARTS = {
+    "a": ("", "a", ""), "ai": ("", "a", "i"), "ao": ("", "a", "u"), "an": ("", "a", "n"), "ang": ("", "a", "ng"),
+    "o": ("u", "o", ""), "ou": ("", "o", "u"), "ong": ("", "o", "ng"), "e": ("", "e", ""), "ei": ("", "e", "i"),
+    "en": ("", "e", "n"), "eng": ("", "e", "ng"), "er": ("", "e", "r"), "i": ("", "i", ""), "in": ("", "i", "n"),
+    "ing": ("", "i", "ng"), "ia": ("i", "a", ""), "ie": ("i", "e", ""), "iao": ("i", "a", "u"), "iu": ("i", "o", "u"),
+    "ian": ("i", "e", "n"), "iang": ("i", "a", "ng"), "iong": ("i", "o", "ng"), "u": ("", "u", ""),
+    "ua": ("u", "a", ""), "uo": ("u", "o", ""), "uai": ("u", "a", "i"), "ui": ("u", "e", "i"), "uan": ("u", "a", "n"),
+    "uang": ("u", "a", "ng"), "un": ("u", "e", "n"), "v": ("", "v", ""), "ve": ("v", "e", ""), "van": ("v", "e", "n"),
+    "vn": ("v", "i", "n"), "n": ("", "e", "n"), "ng": ("", "e", "ng"), "m": ("", "e", "n"), "": ("", "", ""),
+}  # fmt: skip
+_CLOSE_INITIALS = frozenset(
+    frozenset(pair) for pair in (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"), ("r", "l"), ("f", "h"))
+)
+_PLACES = ("bpmf", "dtnl", "gkh", "jqx", ("z", "c", "s", "zh", "ch", "sh", "r"))
+_CLOSE_FINALS = frozenset(
+    frozenset(pair)
+    for pair in (("an", "ang"), ("en", "eng"), ("in", "ing"), ("ian", "iang"), ("uan", "uang"), ("un", "ong"))
+)
+# Coarse classes: what is CLOSE or RELATED mostly falls into one, so that equal classes find it.
+_COARSE_INITIAL = {
+    initial: number
+    for number, group in enumerate((("b", "p", "m"), ("d", "t", "n", "l", "r"), ("g", "k", "h", "f"),
+                                    ("j", "q", "x", "z", "c", "s", "zh", "ch", "sh"), ("",)))
+    for initial in group
+}  # fmt: skip
+_COARSE_VOWEL = {"a": 0, "e": 1, "o": 2, "u": 3, "i": 4, "v": 4, "": 5}
+# Polyphones are tried with this many of their readings, the most frequent first.
+_READINGS = 3
+
+
+@lru_cache(maxsize=1)
+def _dictionary() -> dict[int, str]:
+    from pypinyin.pinyin_dict import pinyin_dict
+
+    return pinyin_dict
+
+
+@lru_cache(maxsize=32768)
+def syllables(char: str) -> tuple[str, ...]:
+    """The readings of a Chinese character without tone, most frequent first; empty where it has none."""
+    spelt = _dictionary().get(ord(char), "").translate(_TONES)
+    return tuple(dict.fromkeys(spelt.split(",")))[:_READINGS] if spelt else ()
+
+
+def spoken(text: str, *, phrases: bool) -> tuple[tuple[str, ...], ...]:
+    """The readings of each character of a Chinese term; with `phrases` the one it has in this word comes first."""
+    readings = tuple(map(syllables, text))
+    if not phrases or all(len(options) < 2 for options in readings):
+        return readings
+    from pypinyin import lazy_pinyin
+
+    likely = lazy_pinyin(text)
+    if len(likely) != len(text):
+        return readings
+    return tuple(tuple(dict.fromkeys((first, *rest))) for first, rest in zip(likely, readings, strict=True))
+
+
+@lru_cache(maxsize=2048)
+def parts(syllable: str) -> tuple[str, str]:
+    """Initial and final as heard: `yuan` is ("", "van"), `xu` is ("x", "v")."""
+    if syllable in _SPELT:
+        return "", _SPELT[syllable]
+    match = _INITIALS.match(syllable)
+    initial = match[0] if match else ""
+    final = syllable[len(initial) :]
+    return (initial, _AFTER_JQX.get(final, final)) if initial in {"j", "q", "x"} else (initial, final)
+
+
+@lru_cache(maxsize=65536)
+def apart(left: str, right: str) -> float:
+    """How far apart two syllables sound, in nats; 0 for the same."""
+    if left == right:
+        return 0.0
+    (left_initial, left_final), (right_initial, right_final) = parts(left), parts(right)
+    return _initials_apart(left_initial, right_initial) + _finals_apart(left_final, right_final)
+
+
+def _initials_apart(left: str, right: str) -> float:
+    if left == right:
+        return 0.0
+    if frozenset((left, right)) in _CLOSE_INITIALS:
+        return CLOSE
+    return RELATED if any(left in place and right in place for place in _PLACES if left and right) else FAR
+
+
+def _finals_apart(left: str, right: str) -> float:
+    if left == right:
+        return 0.0
+    if frozenset((left, right)) in _CLOSE_FINALS:
+        return CLOSE
+    if left not in _PARTS or right not in _PARTS:
+        return FAR
+    differing = sum(a != b for a, b in zip(_PARTS[left], _PARTS[right], strict=True))
+    return RELATED if differing == 1 else FAR
+
+
+@lru_cache(maxsize=65536)
+def nearest(left: tuple[str, ...], right: tuple[str, ...]) -> float:
+    """How far apart two characters sound in those of their readings that are nearest."""
+    return min((apart(a, b) for a in left for b in right), default=2 * FAR)
+
+
+@lru_cache(maxsize=2048)
+def coarse(syllable: str) -> str:
+    """The class of a syllable as one code point of the private use area."""
+    initial, final = parts(syllable)
+    vowel = _PARTS.get(final, ("", "", ""))[1]
+    return chr(0xE000 + 8 * _COARSE_INITIAL.get(initial, 4) + _COARSE_VOWEL[vowel])
+
+
+class CoarseTable(dict[int, str]):
+    """For str.translate: Chinese characters become their coarse class, everything else stays."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        options = syllables(char)
+        self[code] = coarse(options[0]) if options else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
+        return self[code]
