@@ -13,7 +13,24 @@ import re
 # sides alike, and the rest of the name is still compared.
 ZH_SOUNDS = frozenset("嗯呃啊哦噢喔诶欸唉哎呀嘛啦哈嘿哟呗咯")
 EN_SOUNDS = frozenset(
-    ["um", "uh", "uhm", "umm", "uhh", "er", "erm", "hmm", "hm", "mm", "mhm", "mmm", "huh", "ah", "oh", "eh"]
+    [
+        "um",
+        "uh",
+        "uhm",
+        "umm",
+        "uhh",
+        "er",
+        "erm",
+        "hmm",
+        "hm",
+        "mm",
+        "mhm",
+        "mmm",
+        "huh",
+        "ah",
+        "oh",
+        "eh",
+    ]
 )
 
 # Phrases that hold the floor. Longest first, so that a phrase is not split by its own beginning.
@@ -149,4 +166,18 @@ EN_LIGHT = frozenset(
 )
 
 # Units of amount that a written form turns into a sign.
-UNITS = frozenset(["percent", "percentage", "dollars", "dollar", "point", "cents", "euros", "pounds", "元", "块", "塊"])
+UNITS = frozenset(
+    [
+        "percent",
+        "percentage",
+        "dollars",
+        "dollar",
+        "point",
+        "cents",
+        "euros",
+        "pounds",
+        "元",
+        "块",
+        "塊",
+    ]
+)

@@ -26,6 +26,9 @@ COMPANY = 1.5
 REPEAT = 3
 # From this many digits on, trailing zeros are a scale (million) and not compared.
 LONG_NUMBER = 5
+# Digits of a year, which recognisers shorten (2020 to 202) like no other number.
+YEAR = 4
+MEASURES = frozenset("个個")
 # Tokens of a replaced run that can be told to be another word, and of one that can be a name.
 LONGEST_CHANGE = 6
 LONGEST_NAME = 2
@@ -141,7 +144,7 @@ def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[
     said = source.text[slice(*source.span(lost[0], lost[-1] + 1))]
     # A bare 三 or 五 before a pronoun or particle is a false start; before a noun or measure it counts something.
     follow = source.forms[lost[-1] + 1 : lost[-1] + 2]
-    slight = not here and len(said) == 1 and not said.isdigit() and bool(follow) and follow[0] in ZH_LIGHT
+    slight = not here and len(said) == 1 and not said.isdigit() and bool(follow) and follow[0] in ZH_LIGHT - MEASURES
     certain = _alone(g, source, draft) and not slight and not any(_grown(o, n) for o in old for n in here)
     kind = "number" if certain else "number?"
     return [Segment(kind, 1.5 if here else 1.0, i, i + 1, g.c, g.d) for i in gone]
@@ -177,7 +180,7 @@ def _grown(old: str, new: str) -> bool:
         if old == new:
             return True
     long, short = (new, old) if len(new) > len(old) else (old, new)
-    if new.rstrip("0") == old:
+    if old.rstrip("0") == new.rstrip("0") and len(old) != YEAR:
         return False
     return len(long) > len(short) > 0 and (long.startswith(short) or long.endswith(short))
 

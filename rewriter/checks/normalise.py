@@ -197,7 +197,7 @@ def _continues(raw: list[str], at: int) -> bool:
     follow = raw[at + 1] if at + 1 < len(raw) else ""
     if word == "and":
         return before in numbers.WORD_SCALES and follow in numbers.EN_VALUES
-    if word == "point":
+    if word in {"point", "double"}:
         return follow in numbers.EN_VALUES or follow.isdigit()
     if word in numbers.ORDINALS:
         return numbers.EN_VALUES.get(before, 0) >= 20

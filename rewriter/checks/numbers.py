@@ -36,7 +36,23 @@ LONGEST_VALUE = 40
 _ORDINAL_SUFFIX = re.compile("(?<=[0-9])(?:st|nd|rd|th|s)$")
 # Numerals that are words, not amounts: ten parts = very, ten thousand and one = in case.
 NOT_NUMBERS = frozenset(
-    ["万一", "一一", "千万", "百万一", "十", "千", "百", "万", "亿", "零", "万万", "一二", "三三两两", "二三", "一百一"]
+    [
+        "万一",
+        "一一",
+        "千万",
+        "百万一",
+        "十",
+        "千",
+        "百",
+        "万",
+        "亿",
+        "零",
+        "万万",
+        "一二",
+        "三三两两",
+        "二三",
+        "一百一",
+    ]
 )
 
 
@@ -108,6 +124,9 @@ def english(words: Sequence[str]) -> list[str]:
 
     "point" makes what follows a fraction, up to a scale: nine point nine million is 9900000.
     """
+    if "double" in words:
+        pairs = zip(["", *words], words, strict=False)
+        words = [w for before, word in pairs if word != "double" for w in [word] * (2 if before == "double" else 1)]
     if "point" in words:
         return _decimal(words)
     values: list[tuple[int, bool]] = []

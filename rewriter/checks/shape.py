@@ -75,7 +75,8 @@ def _wordings(source: str, draft: str) -> list[Sign]:
         for offset, part in ((0, head), (tail, draft[tail:])) if tail else ((0, draft),):
             m = pattern.search(part)
             if m and not _said(m[0], source):
-                found.append(Sign(kind, offset + m.start(), offset + m.end()))
+                line = part.find("\n", m.end())
+                found.append(Sign(kind, offset + m.start(), offset + (len(part) if line < 0 else line)))
                 break
     m = ECHO.search(draft)
     if m and m[0] not in source:
