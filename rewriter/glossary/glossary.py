@@ -15,8 +15,8 @@ from rewriter.glossary.linting import doubts
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
 from rewriter.glossary.reporting import report
-from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport
 from rewriter.glossary.sound import Offer, Sound
+from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport
 from rewriter.records import Hit
 
 Paths = Sequence[Path | str] | Path | str
@@ -111,7 +111,7 @@ class Glossary:
 
     @cached_property
     def _sound(self) -> Sound:
-        return Sound([(number, term.canonical) for number, term in enumerate(self.terms)])
+        return Sound(self.terms)
 
     def _offered(self, offer: Offer) -> Hit:
         term = self.terms[offer.term]

@@ -47,11 +47,10 @@ class Hanzi:
     def __len__(self) -> int:
         return len(self._names)
 
-    def candidates(self, text: str, per_syllable: float) -> Iterator[Candidate]:
+    def candidates(self, text: str, runs: Runs, per_syllable: float) -> Iterator[Candidate]:
         """Runs that are at most `per_syllable` nats for each syllable from a term."""
         if not self._names:
             return
-        runs = Runs(text)
         for start, number in self._places(text.translate(self._table)):
             spoken = self._spoken[number]
             end = start + len(spoken)

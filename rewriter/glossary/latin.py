@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import combinations
 from typing import Any, NamedTuple
 
+from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
 from rewriter.glossary.hanzi import CHINESE, Candidate, Runs
 from rewriter.glossary.words import latin_cost
 
-# Above this number of terms skeletons may differ by one consonant at most, and names written in Chinese characters
-# alone are not looked for: with so many terms there is one near every stretch of text.
-MANY_TERMS = 5000
+# Above this number of terms all consonants must agree by class, and names written in Chinese characters alone are not
+# looked for: with so many terms there is one near every stretch of text, and each is compared with all.
+MANY_TERMS = 1000
 # What one wrong consonant costs, in nats: one of about twenty others, at the rate at which names are misheard.
 NATS = 3.0
 # The sounds of a syllable, for limits that are stated by syllable.
 SOUNDS_PER_SYLLABLE = 2.5
 # A name is misheard as at most this many parts of words, and with this many Chinese characters at either side.
-_PARTS = 4
+_PARTS = 3
 _SIDE = 3
 # Names with fewer sounds or consonants than this are like too many words.
 _FEWEST_SOUNDS = 3
 _FEWEST_CONSONANTS = 2
-# Consonants that may be missing or differ, by the length of a skeleton: [0], [1] and [2] for fewer than 3, 5, and more.
-_SLACK = (0, 1, 2)
 # Ways to write one name in Chinese characters that are looked for at most.
 _MOST_WRITINGS = 64
 
@@ -73,12 +71,11 @@ class Latin:
     def __len__(self) -> int:
         return len(self._names)
 
-    def candidates(self, text: str, per_syllable: float, worth: float) -> Iterator[Candidate]:
+    def candidates(self, text: str, runs: Runs, per_syllable: float, worth: float) -> Iterator[Candidate]:
         """Stretches at most `per_syllable` nats a syllable from a term, and nearer than they are less ordinary text
         than costs `worth` nats."""
         if not self._names:
             return
-        runs = Runs(text)
         limit = per_syllable / SOUNDS_PER_SYLLABLE
         for start, end, sounds, usual in self._stretches(text, runs, worth):
             for name in self._near(sounds):
@@ -102,21 +99,23 @@ class Latin:
         if self._few:
             yield from self._written_in_chinese(text, runs, worth)
 
-    def _near(self, sounds: str) -> set[int]:
-        """Names whose consonants are much the same."""
+    def _near(self, sounds: str) -> Iterable[int]:
+        """Names whose consonants are much the same; exactly the same where there are many names."""
         skeleton = phones.skeleton(sounds)
-        found: set[int] = set()
-        for variant in _variants(skeleton, self._few):
-            found.update(self._skeletons.get(variant, ()))
-        return found
+        if not self._few:
+            return self._skeletons.get(skeleton, ())
+        slack = _slack(skeleton)
+        near = process.extract(
+            skeleton, self._skeletons.keys(), scorer=Levenshtein.distance, score_cutoff=slack, limit=None
+        )
+        return {name for other, wrong, _ in near if wrong <= _slack(other) for name in self._skeletons[other]}
 
     @cached_property
     def _skeletons(self) -> dict[str, list[int]]:
-        """Names by skeletons with a few consonants left out (as in SymSpell, Garbe 2012)."""
         found: dict[str, list[int]] = {}
         for number, name in enumerate(self._names):
-            for variant in {v for form in name.forms for v in _variants(phones.skeleton(form), self._few)}:
-                found.setdefault(variant, []).append(number)
+            for skeleton in dict.fromkeys(map(phones.skeleton, name.forms)):
+                found.setdefault(skeleton, []).append(number)
         return found
 
     def _written_in_chinese(self, text: str, runs: Runs, worth: float) -> Iterator[tuple[int, int, str, float]]:
@@ -200,14 +199,9 @@ def _chinese(run: str) -> str:
     return "".join(phones.of_syllable(*pinyin.parts(readings[0])) for readings in options if readings)
 
 
-def _variants(skeleton: str, few: bool) -> set[str]:
-    """The skeleton, and what is left of it without one or two of its consonants."""
-    slack = _SLACK[0 if len(skeleton) < 3 else 1 if len(skeleton) < 5 or not few else 2]
-    return {
-        "".join(one for at, one in enumerate(skeleton) if at not in gone)
-        for count in range(slack + 1)
-        for gone in combinations(range(len(skeleton)), count)
-    }
+def _slack(skeleton: str) -> int:
+    """How many consonants may differ."""
+    return 0 if len(skeleton) < 3 else 1 if len(skeleton) < 5 else 2
 
 
 # --- how a name sounds to one who writes it in Chinese characters ----------------------------------------------------

@@ -19,7 +19,7 @@ _LONGEST = 4
 
 @lru_cache(maxsize=1)
 def _costs() -> tuple[dict[str, float], dict[str, float]]:
-    data = json.loads(resources.files(__package__).joinpath("common_words.json").read_text(encoding="utf-8"))
+    data = json.loads(resources.files("rewriter.glossary").joinpath("common_words.json").read_text(encoding="utf-8"))
     chinese, latin = ({w: float(c) for c, ws in data[lang].items() for w in ws.split()} for lang in ("zh", "en"))
     return chinese, latin
 
