@@ -104,7 +104,7 @@ class Row(NamedTuple):
 class BytesDisk(Disk):  # type: ignore[misc]  # diskcache publishes no types
     """Bytes in, bytes out, in the row itself; every other mode, type and every file name is refused."""
 
-    def put(self, key: object) -> tuple[Any, bool]:
+    def put(self, key: object) -> tuple[Any, Any]:
         """A key of bytes as it is. Raises Refused."""
         if type(key) is not bytes:
             raise Refused("keys are bytes")
@@ -116,7 +116,7 @@ class BytesDisk(Disk):  # type: ignore[misc]  # diskcache publishes no types
             raise Refused("a key this store did not write")
         return key
 
-    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, bytes]:
+    def store(self, value: object, read: bool, key: object = None) -> tuple[Any, Any, None, Any]:
         """Bytes, in the row. Raises Refused."""
         if read or type(value) is not bytes:
             raise Refused("values are bytes")
@@ -201,7 +201,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
         if inspect(database):
             self._adopt(str(folder))
         else:
-            super().__init__(str(folder), timeout=LOCK_TIMEOUT, disk=BytesDisk, **SETTINGS)
+            super().__init__(str(folder), timeout=LOCK_TIMEOUT, disk=BytesDisk, **SETTINGS)  # pyright: ignore[reportArgumentType]  # seconds, a float
             for statement in UNUSED:
                 self._sql(statement)
 

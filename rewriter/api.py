@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
 from rewriter.passages import DEFAULT_BUDGET
-from rewriter.pipeline import Ask, Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
+from rewriter.pipeline import Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
 from rewriter.settings import Settings, fingerprint, load_settings
 from rewriter.tokens import TokenCounter, counter_for
@@ -65,8 +65,8 @@ class Rewriter:
     def __init__(self, settings: Settings | None = None, **options: Any) -> None:
         glossary = options.pop("glossary", None)
         loaded = glossary if isinstance(glossary, Glossary) else None
-        if glossary is not None and loaded is None:
-            options["glossary"] = tuple(map(str, [glossary] if isinstance(glossary, str | Path) else glossary))
+        if glossary is not None and not isinstance(glossary, Glossary):
+            options["glossary"] = _names(glossary)
         self.settings = settings or load_settings(options)
         self.glossary = loaded or Glossary.load(self.settings.glossary)
         self._choice: ModelChoice | None = None
@@ -329,6 +329,10 @@ def assemble(work: Work, outcomes: list[Outcome], *, to: str | None = None) -> R
         usage=sum((o.usage for o in outcomes), Usage()),
         notes=work.transcript.notes,
     )
+
+
+def _names(files: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
+    return tuple(map(str, [files] if isinstance(files, str | Path) else files))
 
 
 def _transcript(given: Transcript | str | Path) -> Transcript:

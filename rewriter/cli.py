@@ -39,7 +39,6 @@ class Group(click.Group):
     group_class = type
 
 
-
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="transcript-rewriter", prog_name="rewriter")
 def cli() -> None:
@@ -95,7 +94,9 @@ def say(value: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only what you must know.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def rewrite(inputs: tuple[str, ...], out: str, to: str | None, dry_run: bool, quiet: bool, as_json: bool, **options: Any) -> int:
+def rewrite(
+    inputs: tuple[str, ...], out: str, to: str | None, dry_run: bool, quiet: bool, as_json: bool, **options: Any
+) -> int:
     """Rewrite transcripts: files, folders, globs, or - for standard input.
 
     The same command again continues where a run was stopped and pays for nothing twice.
@@ -134,7 +135,9 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
     usage = summary["usage"]
     price = "" if summary["cost"] is None else f", ${summary['cost']:.4f}"
     click.echo(f"{summary['files']} file(s), passages: {counts or 'none'}")
-    click.echo(f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}")
+    click.echo(
+        f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
+    )
     for report in summary["reports"]:
         for note in [*report.get("loops", []), *report.get("notes", [])]:
             click.echo(f"{report['file']}: {note}")
@@ -165,8 +168,14 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say(plan)
         return
-    click.echo(f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, {plan['cached']} of them in the cache")
-    click.echo(f"tokens: {plan['input']} in, {plan['output']} out; with repairs up to {plan['input_most']} in, {plan['output_most']} out")
+    click.echo(
+        f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, "
+        f"{plan['cached']} of them in the cache"
+    )
+    click.echo(
+        f"tokens: {plan['input']} in, {plan['output']} out; "
+        f"with repairs up to {plan['input_most']} in, {plan['output_most']} out"
+    )
     if plan["cost"] is None:
         click.echo(f"cost: unknown, no price for {plan['model']}; add one under [prices] in rewriter.toml")
     else:
@@ -177,7 +186,9 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
 @click.argument("source", metavar="INPUT")
 @click.option("--budget", type=int, metavar="N", help="Tokens in a passage at most.")
 @click.option("--style", "-s", default="clean", metavar="S", help="The style whose fixes are made first.")
-@click.option("--glossary", "-g", multiple=True, metavar="FILE", help="Glossary whose certain aliases are replaced first.")
+@click.option(
+    "--glossary", "-g", multiple=True, metavar="FILE", help="Glossary whose certain aliases are replaced first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def split(source: str, budget: int | None, style: str, glossary: tuple[str, ...], as_json: bool) -> int:
     """Show the passages a transcript is cut into: offsets in code points, tokens."""
@@ -196,9 +207,13 @@ def split(source: str, budget: int | None, style: str, glossary: tuple[str, ...]
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-@cli.command(epilog="Example:\nrewriter check talk.txt out/talk.txt --style clean\nrewriter check --jsonl pairs.jsonl --json")
+@cli.command(
+    epilog="Example:\nrewriter check talk.txt out/talk.txt --style clean\nrewriter check --jsonl pairs.jsonl --json"
+)
 @click.argument("files", nargs=-1, metavar="[SOURCE REWRITE]")
-@click.option("--jsonl", type=click.Path(), metavar="PAIRS", help="A file of pairs {id, source, rewrite[, lang]}, one a line.")
+@click.option(
+    "--jsonl", type=click.Path(), metavar="PAIRS", help="A file of pairs {id, source, rewrite[, lang]}, one a line."
+)
 @click.option("--style", "-s", default="clean", metavar="S", help="correct, clean (default) or formal.")
 @click.option("--policy", metavar="P", help="strict, balanced or lenient, instead of the style's own.")
 @click.option("--glossary", "-g", multiple=True, metavar="FILE", help="Names and terms that may be corrected.")
@@ -222,7 +237,9 @@ def check(
         say(verdict.model_dump(mode="json"))
     else:
         for finding in verdict.findings:
-            click.echo(f"{'reject' if finding.severity == 'reject' else 'warn':6}  {finding.kind:10}  {finding.message}")
+            click.echo(
+                f"{'reject' if finding.severity == 'reject' else 'warn':6}  {finding.kind:10}  {finding.message}"
+            )
         click.echo(f"{'accepted' if verdict.accepted else 'rejected'}, score {verdict.score:.2f}")
     return 0 if verdict.accepted else EXIT_REJECTED
 
@@ -277,7 +294,9 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
         say({"hits": [h.model_dump(mode="json") for h in hits]})
         return 0
     for h in hits:
-        click.echo(f"{h.start:>8} {h.end:>8}  {transcript.text[h.start : h.end]} -> {h.canonical}  ({h.how}, {h.score:.2f})")
+        click.echo(
+            f"{h.start:>8} {h.end:>8}  {transcript.text[h.start : h.end]} -> {h.canonical}  ({h.how}, {h.score:.2f})"
+        )
     return 0
 
 

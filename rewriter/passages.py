@@ -1,7 +1,7 @@
 """Split text into passages: token-bounded, cut at good places, stable under edits.
 
-Text is first cut into units (sentences; clauses where a sentence is long; words where a clause is). Units are grouped in
-two steps. Blocks of one to four budgets are found by content alone: the span is cut at the candidate whose
+Text is first cut into units (sentences; clauses where a sentence is long; words where a clause is). Units are grouped
+in two steps. Blocks of one to four budgets are found by content alone: the span is cut at the candidate whose
 neighbourhood hashes lowest, again and again (a Cartesian tree over hashes), so that an edit moves the cuts of the block
 it falls in and no others. Within a block passages are filled evenly. Measured on a Chinese talk of 82,000 characters
 with one sentence inserted, share of passages that stay the same: fixed size 40 to 66 %, greedy filling restarted at
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from zlib import crc32
 
 from rewriter.records import Passage, Record
@@ -83,9 +83,7 @@ def _may_join(last: Region, start: int, end: int, speaker: str | None) -> bool:
     return last.speaker == speaker or end - start <= SHORT_TURN or last.end - last.start <= SHORT_TURN
 
 
-def split(
-    text: str, *, budget: int, counter: TokenCounter, regions: Sequence[Region] | None = None
-) -> list[Passage]:
+def split(text: str, *, budget: int, counter: TokenCounter, regions: Sequence[Region] | None = None) -> list[Passage]:
     """Cut text into passages of at most `budget` tokens.
 
     Passages of a region tile it exactly, white space included. `tokens` is the sum over a passage's units: the exact
@@ -178,7 +176,7 @@ def _whole_character(text: str, cut: int, start: int, end: int) -> int:
 def _cut(pattern: re.Pattern[str], text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The stretch cut after each match."""
     edges = [start, *(m.end() for m in pattern.finditer(text, start, end) if m.end() > m.start()), end]
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [(a, b) for a, b in pairwise(edges) if a < b]
 
 
 def _weight(text: str, end: int) -> int:
@@ -208,9 +206,7 @@ def _blocks(upto: list[int], weights: list[int], budget: int) -> list[tuple[int,
     return done
 
 
-def _fill(
-    upto: list[int], text: str, ends: list[int], first: int, last: int, budget: int
-) -> list[tuple[int, int]]:
+def _fill(upto: list[int], text: str, ends: list[int], first: int, last: int, budget: int) -> list[tuple[int, int]]:
     """Units of a block grouped into as few passages as fit, about equally full."""
     total = upto[last] - upto[first]
     groups = max(1, -(-total // budget))

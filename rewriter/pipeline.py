@@ -19,7 +19,7 @@ from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.model.unwrap import unwrap
 from rewriter.passages import regions, split
-from rewriter.records import Answer, Outcome, Passage, Piece, Request, Transcript, Usage, Verdict
+from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, Transcript, Usage, Verdict
 from rewriter.settings import Ladder
 from rewriter.tokens import TokenCounter
 
@@ -58,7 +58,7 @@ class Means:
     counter: TokenCounter
     model: str
     ask: Ask
-    ladder: Ladder = Ladder()
+    ladder: Ladder = field(default_factory=Ladder)
     stronger: tuple[str, Ask] | None = None
     parameters: dict[str, object] = field(default_factory=lambda: {"temperature": 0})
 
@@ -95,7 +95,7 @@ def prepare(
         join_lines=not transcript.timed,
     )
     spans = [(fixed.to_fixed(s.start), fixed.to_fixed(s.end), s.speaker) for s in transcript.segments]
-    where = regions(fixed.text, [span for span in spans if span[0] < span[1]], counter=counter)
+    where = regions(fixed.text, [span for span in spans if span[0] < span[1]])
     return Work(transcript, fixed, tuple(split(fixed.text, budget=budget, counter=counter, regions=where)))
 
 
@@ -116,7 +116,7 @@ class _Attempt:
     text: str
     context: str
     ladder: list[str] = field(default_factory=list)
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     from_cache: int = 0
     draft: str = ""
     verdict: Verdict | None = None
@@ -236,19 +236,13 @@ def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = 
     begin, end = work.fixed.to_source_span(start, start + len(attempt.text))
     verdict = attempt.verdict or Verdict(accepted=False, score=0.0)
     kept = not verdict.accepted
-    if kept:
-        status = "kept"
-    elif len(attempt.ladder) > 1:
-        status = "repaired"
-    else:
-        status = "cached" if attempt.from_cache else "rewritten"
     return Outcome(
         index=index,
         part=part,
         start=begin,
         end=end,
         fixed=(start, start + len(attempt.text)),
-        status=status,
+        status=_status(attempt, kept),
         text=attempt.text if kept else attempt.draft,
         source=attempt.text,
         score=verdict.score,
@@ -259,6 +253,14 @@ def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = 
         usage=attempt.usage,
         from_cache=attempt.from_cache,
     )
+
+
+def _status(attempt: _Attempt, kept: bool) -> Status:
+    if kept:
+        return "kept"
+    if len(attempt.ladder) > 1:
+        return "repaired"
+    return "cached" if attempt.from_cache else "rewritten"
 
 
 def _reason(attempt: _Attempt, verdict: Verdict) -> str:

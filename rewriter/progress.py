@@ -82,7 +82,12 @@ class Live(Plain):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn()
+        columns = (
+            TextColumn("{task.fields[name]}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task("", name="", state="", total=None)
         self._bar.start()

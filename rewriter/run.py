@@ -140,7 +140,7 @@ class Run:
 
     def _stands(self, source: Source, old: dict[str, Any]) -> bool:
         try:
-            return hashlib.sha256(self.target(source).read_bytes()).hexdigest() == old["sha256"]
+            return hashlib.sha256(self.target(source).read_bytes()).hexdigest() == str(old["sha256"])
         except OSError:
             return False
 
@@ -268,4 +268,3 @@ class Run:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-

@@ -69,6 +69,6 @@ def test_a_full_disk_says_so(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         assert journal._file is not None
         journal._file.close()
-        journal._file = Path("/dev/full").open("wb", buffering=0)
+        journal._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 - the journal closes it
         with pytest.raises(OutputError, match="No space left"):
             journal.add("start")

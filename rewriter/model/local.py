@@ -108,7 +108,7 @@ class EmbeddedServer:
                     "there is no such model file.", where=str(self.path), remedy="Fetch it: rewriter local pull"
                 )
             try:
-                self._server = xllamacpp.Server(self._parameters(xllamacpp))
+                self._server = xllamacpp.Server(self._parameters(xllamacpp))  # pyright: ignore[reportAttributeAccessIssue]
             except RuntimeError as error:
                 raise ModelConfigError(
                     f"llama.cpp cannot serve this model: {' '.join(str(error).split()) or 'no reason given'}.",
