@@ -262,6 +262,15 @@ def glossary() -> None:
     """Names and terms: check a glossary file, see what it finds."""
 
 
+@glossary.command(epilog="Example:\nrewriter glossary schema > glossary.schema.json")
+def schema() -> int:
+    """Print the JSON schema of glossary files, for editors."""
+    from rewriter.glossary import schema as read
+
+    click.echo(read(), nl=False)
+    return 0
+
+
 @glossary.command(epilog="Example:\nrewriter glossary lint terms.yaml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewriter.glossary.glossary import Glossary, lint
+from rewriter.glossary.glossary import Glossary, lint, schema
 from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport, TermUse
 
-__all__ = ["Glossary", "LintMessage", "Term", "TermHint", "TermReport", "TermUse", "lint"]
+__all__ = ["Glossary", "LintMessage", "Term", "TermHint", "TermReport", "TermUse", "lint", "schema"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 
 from rewriter.errors import GlossaryError
@@ -146,6 +147,11 @@ def lint(paths: Paths) -> list[LintMessage]:
     problems.extend(doubts(entries))
     order = {str(path): number for number, path in enumerate(_listed(paths))}
     return sorted(problems, key=lambda m: (order.get(m.file, 0), m.line, m.column, m.level, m.message))
+
+
+def schema() -> str:
+    """The JSON schema of glossary files in YAML and JSON."""
+    return resources.files("rewriter.glossary").joinpath("schema.json").read_text(encoding="utf-8")
 
 
 def _listed(paths: Paths) -> list[Path]:

@@ -7,12 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from rewriter.glossary.fold import fold
 from rewriter.glossary.reading import Entry
 from rewriter.glossary.terms import LintMessage
+from rewriter.glossary.words import chinese_cost, latin_cost
+
+# An alias that is a word this frequent or more (nats; 8 is one word in 3,000, such as 学校 or `between`) occurs in
+# nearly every passage: its term is shown to the model all the time, and will be put where nobody said it.
+EVERYWHERE = 8.0
+# An alias that is a word at all (one in 160,000 or more), and replaced without asking. The list of words ends at 13,
+# and names begin to stand among the words there; without `certain` such an alias is what a glossary is for: 志愿, 限量.
+ORDINARY = 12.0
 
 
 def doubts(entries: Sequence[Entry]) -> Iterator[LintMessage]:
     """Warnings, entry by entry."""
+    first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        for message in _of_entry(entry):
+        for message in (*_of_entry(entry), *_folded_alike(entry, first)):
             yield LintMessage(level="warning", file=entry.file, line=entry.line, message=message)
 
 
@@ -21,11 +30,29 @@ def _of_entry(entry: Entry) -> Iterable[str]:
     if len(name) == 1:
         yield f"the term {name!r} is one character long: it will be found in many places where it is not meant."
     for alias in aliases:
-        if len(alias) == 1:
-            yield f"the alias {alias!r} of {name!r} is one character long: it will be found where it is not meant."
-        if alias == name:
-            yield f"{alias!r} is listed as an alias of itself."
-    if entry.fields.get("protect") and entry.fields.get("certain") and not aliases:
+        yield from _of_alias(alias, name, certain=bool(entry.fields.get("certain")))
+    if entry.fields.get("certain") and not aliases:
         yield f"{name!r} is certain, but has no alias to replace."
     if len({fold(alias) for alias in aliases}) < len(aliases):
         yield f"aliases of {name!r} differ in letter case or width only; one is enough unless `case` is true."
+
+
+def _of_alias(alias: str, name: str, *, certain: bool) -> Iterable[str]:
+    word = fold(alias)
+    cost = min(chinese_cost(word), latin_cost(word))
+    if len(alias) == 1:
+        yield f"the alias {alias!r} of {name!r} is one character long: it will be found where it is not meant."
+    elif alias == name:
+        yield f"{alias!r} is listed as an alias of itself."
+    elif certain and cost <= ORDINARY:
+        yield f"the alias {alias!r} of {name!r} is an ordinary word, and would be replaced without asking everywhere."
+    elif cost <= EVERYWHERE:
+        yield f"the alias {alias!r} of {name!r} is an ordinary word: it will be found where it is not meant."
+
+
+def _folded_alike(entry: Entry, first: dict[tuple[str, str], Entry]) -> Iterable[str]:
+    """A term that another of the same file equals but for letter case or width: probably one term, written twice."""
+    name = str(entry.fields.get("canonical", ""))
+    other = first.setdefault((entry.file, fold(name)), entry)
+    if (spelt := other.fields.get("canonical", "")) != name:
+        yield f"{name!r} and {spelt!r} (line {other.line}) differ in letter case or width only."

@@ -22,7 +22,8 @@ _RULES = (
 _RULE = re.compile("|".join(re.escape(spelling) for spelling, _ in _RULES))
 _SOUND = dict(_RULES)
 _TWICE = re.compile(r"([^aeiou])\1+")
-_SILENT_E = re.compile(r"(?<=[^aeiou])e$")
+_SILENT_E = re.compile(r"(?<=[^aeioucg])e$")
+_SOFT = ("ce", "ge")  # where the silent e says how the letter before it sounds: voice, bridge
 _ACCENTS = re.compile("[\u0300-\u036f]")
 # How the letters and digits are called.
 _NAMES = {
@@ -52,7 +53,10 @@ def sound(word: str) -> str:
     low = _TWICE.sub(r"\1", re.sub("[^a-z]", "", plain))
     if len(low) > 3:
         low = _SILENT_E.sub("", low)
-    return _TWICE.sub(r"\1", _RULE.sub(lambda match: _SOUND[match[0]], low))
+    sounds = _RULE.sub(lambda match: _SOUND[match[0]], low)
+    if len(low) > 3 and low.endswith(_SOFT):
+        sounds = sounds.removesuffix("e")
+    return _TWICE.sub(r"\1", sounds)
 
 
 def called(letters: str) -> str:

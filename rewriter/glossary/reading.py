@@ -26,7 +26,7 @@ _CELL = re.compile(r"[|;；]")
 # In a plain line. 、 is how Chinese lists are written.
 _COMMA = re.compile(r"[,，、]")
 _COLON = re.compile(r":\s|：|:$")
-_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_ESCAPED = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|.)")
 
 
 class Entry(NamedTuple):
@@ -101,7 +101,15 @@ def _json(text: str) -> _Found:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise Bad(f"not valid JSON: {error.msg}.", error.lineno, error.colno) from error
-    yield from _yaml(text.replace("\t", " "))  # JSON is YAML but for tabs, which cannot stand raw in its strings
+    # JSON is YAML but for tabs, which cannot stand raw in its strings, and for characters escaped in two halves.
+    yield from _yaml(_ESCAPED.sub(_join, text.replace("\t", " ")))
+
+
+def _join(escape: re.Match[str]) -> str:
+    if not escape[1]:
+        return escape[0]
+    high, low = int(escape[1], 16), int(escape[2], 16)
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 def _yaml(text: str) -> _Found:
@@ -126,16 +134,16 @@ def _root(root: yaml.Node) -> _Found:
     import yaml
 
     if not isinstance(root, yaml.MappingNode):
-        raise Bad("not a glossary: it begins with `terms:` and a list, or maps each term to its aliases.", _line(root))
+        raise Bad("not a glossary: it begins with `terms:` and a list, or maps each term to its aliases.", *_at(root))
     listed = [value for key, value in root.value if key.value == "terms" and not isinstance(value, yaml.MappingNode)]
     if not listed:
         yield from _mapping(root)
         return
     for key, _ in root.value:
         if key.value not in {"terms", "$schema"}:
-            yield Bad(f"unknown field {key.value!r} beside `terms`.", _line(key)), _line(key)
+            yield Bad(f"unknown field {key.value!r} beside `terms`.", *_at(key)), _line(key)
     if not isinstance(listed[0], yaml.SequenceNode) and _text(listed[0]):
-        raise Bad("`terms` is a list of terms.", _line(listed[0]))
+        raise Bad("`terms` is a list of terms.", *_at(listed[0]))
     for node in listed[0].value:
         yield _guarded(_listed, node), _line(node)
 
@@ -157,6 +165,11 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
+def _at(node: yaml.Node) -> tuple[int, int]:
+    """Line and column, from 1."""
+    return _line(node), int(node.start_mark.column) + 1
+
+
 def _listed(node: yaml.Node) -> dict[str, Any]:
     """An item of `terms`: a mapping of fields, or a bare name."""
     import yaml
@@ -174,7 +187,7 @@ def _mapped(key: yaml.Node, value: yaml.Node) -> dict[str, Any]:
     if isinstance(value, yaml.MappingNode):
         fields = _fields(value)
         if "canonical" in fields:
-            raise Bad("a term that is a key has no field `canonical`.", _line(value))
+            raise Bad("a term that is a key has no field `canonical`.", *_at(value))
         return name | fields
     return name | {"aliases": _list(value)}
 
@@ -183,22 +196,22 @@ def _fields(node: yaml.Node) -> dict[str, Any]:
     import yaml
 
     if not isinstance(node, yaml.MappingNode):
-        raise Bad("a term is a name or a mapping of fields.", _line(node))
+        raise Bad("a term is a name or a mapping of fields.", *_at(node))
     fields: dict[str, Any] = {}
     for key, value in node.value:
         name = str(key.value)
         if name in fields:
-            raise Bad(f"field {name!r} is given twice.", _line(key))
-        fields[name] = _value(name, value, _line(key))
+            raise Bad(f"field {name!r} is given twice.", *_at(key))
+        fields[name] = _value(name, key, value)
     return fields
 
 
-def _value(name: str, node: yaml.Node, line: int) -> Any:
+def _value(name: str, key: yaml.Node, node: yaml.Node) -> Any:
     if name not in FIELDS:
-        raise Bad(f"unknown field {name!r}; known are {', '.join(FIELDS)}.", line)
+        raise Bad(f"unknown field {name!r}; known are {', '.join(FIELDS)}.", *_at(key))
     if name in _LISTS:
         return _list(node)
-    return _flag(name, _text(node), line) if name in _FLAGS else _text(node)
+    return _flag(name, _text(node), *_at(node)) if name in _FLAGS else _text(node)
 
 
 def _list(node: yaml.Node) -> tuple[str, ...]:
@@ -213,15 +226,10 @@ def _text(node: yaml.Node) -> str:
     import yaml
 
     if not isinstance(node, yaml.ScalarNode):
-        raise Bad("text expected, not a list or a mapping.", _line(node))
+        raise Bad("text expected, not a list or a mapping.", *_at(node))
     if node.tag.endswith(":null") and node.style is None:
         return ""
-    return _clean(_SURROGATES.sub(_join, str(node.value)))
-
-
-def _join(pair: re.Match[str]) -> str:
-    """JSON writes characters beyond the first plane as two halves; YAML leaves them so."""
-    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
+    return _clean(str(node.value))
 
 
 # --- tables and plain lines ------------------------------------------------------------------------------------------
@@ -275,12 +283,12 @@ def _lines(text: str) -> _Found:
         yield {"canonical": _clean(name), "aliases": _parts(_COMMA, rest)}, line
 
 
-def _flag(name: str, text: str, line: int) -> bool:
+def _flag(name: str, text: str, line: int, column: int = 0) -> bool:
     if (low := text.lower()) in _YES:
         return True
     if low in _NO:
         return False
-    raise Bad(f"`{name}` is true or false, not {text!r}.", line)
+    raise Bad(f"`{name}` is true or false, not {text!r}.", line, column)
 
 
 def _parts(separator: re.Pattern[str], text: str) -> tuple[str, ...]:

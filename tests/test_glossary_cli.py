@@ -1,0 +1,88 @@
+"""The glossary's commands, as its page in docs/ shows them, and their answers for machines."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rewriter.cli import cli
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, standalone_mode=False)
+
+
+def said(command: str) -> str:
+    """What `rewriter ...` or `cat FILE` prints."""
+    program, *arguments = shlex.split(command)
+    if program == "cat":
+        return Path(arguments[0]).read_text(encoding="utf-8")
+    assert program == "rewriter"
+    result = run(*arguments)
+    assert result.exception is None, result.exception
+    return result.stdout
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    """`$ cat FILE` of a file that is not there makes it: the page's own input."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown = [
+        example for block in blocks for example in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+    ]
+    assert len(shown) >= 4
+    for command, expected in shown:
+        if command.startswith("cat ") and not (path := Path(command.removeprefix("cat "))).exists():
+            path.write_text(expected, encoding="utf-8")
+        assert said(command) == expected, command
+
+
+def test_the_yaml_of_the_page_is_a_glossary() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"^```yaml\n(terms:.*?)^```$", page, re.MULTILINE | re.DOTALL)):
+        Path(f"{number}.yaml").write_text(block, encoding="utf-8")
+        assert said(f"rewriter glossary lint {number}.yaml") == "0 remark(s)\n"
+
+
+def test_lint_exits_with_2_where_something_is_wrong() -> None:
+    Path("g.txt").write_text("Velomir\nVelomir\nQuillbase: x\n", encoding="utf-8")
+    result = run("glossary", "lint", "g.txt", "--json")
+    assert result.return_value == 2
+    assert [(m["level"], m["line"]) for m in json.loads(result.stdout)["messages"]] == [("error", 2), ("warning", 3)]
+
+
+def test_match_says_where_in_code_points() -> None:
+    Path("talk.txt").write_text("🚀𠮷 我们用graph anna\r\n第二段 云西", encoding="utf-8", newline="")
+    Path("g.txt").write_text("Grafana\n云汐\n", encoding="utf-8")
+    result = run("glossary", "match", "talk.txt", "-g", "g.txt", "--json")
+    text = "🚀𠮷 我们用graph anna\r\n第二段 云西"
+    hits = json.loads(result.stdout)["hits"]
+    assert [(text[h["start"] : h["end"]], h["canonical"], h["how"]) for h in hits] == [
+        ("graph anna", "Grafana", "sound"),
+        ("云西", "云汐", "sound"),
+    ]
+
+
+def test_schema_is_printed_whole() -> None:
+    assert json.loads(said("rewriter glossary schema"))["title"].startswith("Glossary")
+
+
+def test_every_command_of_the_group_shows_an_example() -> None:
+    from rewriter.cli import glossary
+
+    for name in glossary.commands:
+        assert f"rewriter glossary {name} " in run("glossary", name, "--help").stdout.replace("\n", " \n")
