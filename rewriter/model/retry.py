@@ -63,14 +63,14 @@ class RetryPolicy:
         )
 
     def _wait(self) -> Callable[[RetryCallState], float]:
-        from tenacity import wait_exponential_jitter
+        from tenacity import wait_exponential, wait_random
 
-        backoff = wait_exponential_jitter(initial=self.first, max=self.longest, jitter=self.jitter)
+        backoff = wait_exponential(multiplier=self.first, max=self.longest) + wait_random(0, self.jitter)
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked = error.after if isinstance(error, Retryable) else None
-            return backoff(state) if asked is None else asked
+            return min(backoff(state), self.longest) if asked is None else asked
 
         return wait
 
