@@ -44,11 +44,11 @@ SHORT_TURN = 40
 LONGEST_COUNTED = 1000
 
 _CLOSERS = "”’」』）)\\]》\"'"
-# A full stop ends a sentence only before white space and not after an initial or a known abbreviation.
+# A full stop ends a sentence only before white space and not after an initial or a known abbreviation. The pattern
+# begins with the characters it is about and looks back from there, so that the engine skips to them.
 _SENTENCE = re.compile(
-    rf"(?:[。！？!?…]+[{_CLOSERS}]*\s*"
-    rf"|(?<!\b[A-Z])(?<!\b(?:Mr|Dr|Ms|vs|St))(?<!\b(?:Mrs|etc|e\.g|i\.e))\.[{_CLOSERS}]*\s+"
-    rf"|\s*\n\s*)"
+    rf"[。！？!?…\n.](?:(?<=[。！？!?…])[。！？!?…]*[{_CLOSERS}]*\s*|(?<=\n)\s*"
+    rf"|(?<=\.)(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|Ms|vs|St)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e)\.)[{_CLOSERS}]*\s+)"
 )
 _CLAUSE = re.compile(rf"[，,；;：:、][{_CLOSERS}]*\s*|\s+[-–—]+\s+|——")
 _SAFE = re.compile(r"\s+|(?<=[\u2e80-\u9fff\uac00-\ud7af\u3040-\u30ff])(?=[\u2e80-\u9fff\uac00-\ud7af\u3040-\u30ff])")

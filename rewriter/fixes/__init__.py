@@ -9,10 +9,11 @@ A fix is certain or it is not made: what depends on meaning is the model's work,
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from rewriter.fixes import filler, linebreak, loop, stutter, width
-from rewriter.fixes.edits import Edit, FixedText, apply, compose, revert
+from rewriter.fixes.edits import Edit, FixedText, apart, apply, compose, revert
 from rewriter.fixes.language import detect_language
 from rewriter.records import Hit
 
@@ -20,6 +21,11 @@ __all__ = ["Edit", "FixedText", "apply", "detect_language", "fix", "revert"]
 
 # Styles that keep hesitation and stutter: `correct` changes only misrecognitions and punctuation.
 _VERBATIM = {"correct"}
+
+# One repair can uncover another (a filler inside a loop, a stutter across a line break), so they are made again until
+# nothing changes. Real text takes two rounds, the second of which finds nothing; a text made to take more than eight is
+# left as it is then, which bounds the time.
+_ROUNDS = 8
 
 
 def fix(
@@ -31,20 +37,31 @@ def fix(
     protect: Sequence[tuple[int, int]] = (),
     join_lines: bool = True,
 ) -> FixedText:
-    """Repair what is certain.
+    """Repair what is certain. What is repaired stays as it is: fixing the result changes nothing.
 
     `hits` are a glossary's certain hits in `text`: their canonical form takes their place. Spans of `protect` (code
-    points of `text`) are not touched. `join_lines` allows joining wrapped lines (not for timed text).
+    points of `text`, in order and apart) are not touched. `join_lines` allows joining wrapped lines (not for timed
+    text).
     """
-    fixed = FixedText(source=text, text=text)
     # Aliases first: their spans were found in this very text.
     aliases = [Edit("alias", h.start, h.end, h.canonical) for h in hits if h.how == "alias" and h.certain]
-    fixed = _add(fixed, aliases, protect)
+    fixed = _add(FixedText(source=text, text=text), apart(aliases), protect)
+    for _ in range(_ROUNDS):
+        before = fixed
+        fixed = _round(fixed, lang, style in _VERBATIM, protect, join_lines)
+        if fixed is before:
+            break
+    return fixed
+
+
+def _round(
+    fixed: FixedText, lang: str, verbatim: bool, protect: Sequence[tuple[int, int]], join_lines: bool
+) -> FixedText:
     # Width and space before everything that compares words; loops before stutters, or a loop of 我们 would be taken
     # for one; fillers before stutters, because 我们呃我们 is one; line breaks last, on lines that are clean.
     fixed = _add(fixed, width.find(fixed.text), protect)
     fixed = _add(fixed, loop.find(fixed.text), protect)
-    if style not in _VERBATIM:
+    if not verbatim:
         fixed = _add(fixed, filler.find(fixed.text, lang), protect)
         fixed = _add(fixed, stutter.find(fixed.text, lang), protect)
     if join_lines:
@@ -53,6 +70,10 @@ def fix(
 
 
 def _add(fixed: FixedText, edits: Sequence[Edit], protect: Sequence[tuple[int, int]]) -> FixedText:
-    spans = [(fixed.to_fixed(a), fixed.to_fixed(b)) for a, b in protect]
-    allowed = [e for e in edits if not any(e.start < b and e.end > a for a, b in spans)]
-    return compose(fixed, allowed)
+    """The edits that touch nothing protected, added; the very same object where there are none."""
+    if protect and edits:
+        starts = [fixed.to_fixed(start) for start, _ in protect]
+        ends = [fixed.to_fixed(end) for _, end in protect]
+        # Protected spans that end behind an edit's start and start before its end.
+        edits = [e for e in edits if bisect_right(ends, e.start) >= bisect_left(starts, e.end)]
+    return compose(fixed, edits)

@@ -1,12 +1,14 @@
 """Sentences split by line breaks in text wrapped at a fixed width.
 
-A block counts as wrapped if it has three lines or more and all but the last are about equally long; verse, lists,
-speaker lines and one-line paragraphs are not. Timed text is never joined: its lines are cues.
+A block counts as wrapped if it has three lines or more, all but the last about equally long, with punctuation inside
+them; verse, lists, speaker lines, one-line paragraphs, and captions whose only punctuation is the line break are not.
+Timed text is never joined: its lines are cues.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 from rewriter.fixes.edits import Edit
@@ -17,20 +19,20 @@ _FILLED = 0.8
 _SHORTEST = 40
 _FEWEST = 3
 
-_BLOCK = re.compile(rf"(?:^[^\n]*\S[^\n]*(?:\n|\Z)){{{_FEWEST},}}", re.MULTILINE)
-_ENDS = re.compile(r"[。！？!?.…:：;；”」』）)\]|]\s*$")
+# A line ends like this where its sentence does, or where a hyphen may be part of the word or of the wrapping.
+_ENDS = re.compile(r"[。！？!?.…:：;；”」』）)\]|\-]\s*$")
 _NEW = re.compile(r"\s*(?:[-*+#>|•·]|\d+[.、)）]|\[|[^\s:：]{1,20}[:：])")
 _HAN = re.compile(r"[\u2e80-\u9fff，、]")
+_PUNCTUATION = re.compile(r"[，、。！？；,;!?]|\. ")
 
 
 def find(text: str) -> list[Edit]:
     """Line breaks inside a sentence: nothing takes their place between Chinese characters, a space elsewhere."""
     edits: list[Edit] = []
-    for block in _BLOCK.finditer(text):
-        lines = block[0].rstrip("\n").split("\n")
+    for start, lines in _blocks(text):
         if not _wrapped(lines):
             continue
-        at = block.start()
+        at = start
         for line, following in pairwise(lines):
             end = at + len(line.rstrip())
             start_of_next = at + len(line) + 1 + len(following) - len(following.lstrip())
@@ -41,8 +43,27 @@ def find(text: str) -> list[Edit]:
     return edits
 
 
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Runs of lines that hold something, with where they start."""
+    at, lines = 0, list[str]()
+    for line in [*text.split("\n"), ""]:
+        if line and not line.isspace():
+            lines.append(line)
+        else:
+            if len(lines) >= _FEWEST:
+                yield at - sum(len(x) + 1 for x in lines), lines
+            lines = []
+        at += len(line) + 1
+
+
 def _wrapped(lines: list[str]) -> bool:
-    widths = [len(line.rstrip()) + len(_HAN.findall(line)) for line in lines]
+    lengths = [len(line.rstrip()) for line in lines]
+    # A column is half to a whole character: where lengths alone rule it out, nothing is counted.
+    if max(lengths) * 2 < _SHORTEST or min(lengths[:-1]) * 2 < max(lengths) * _FILLED:
+        return False
+    widths = [n + len(_HAN.findall(line)) for n, line in zip(lengths, lines, strict=True)]
     longest = max(widths)
-    full = all(w >= longest * _FILLED for w in widths[:-1])
-    return longest >= _SHORTEST and full and not any(_NEW.match(line) for line in lines)
+    if longest < _SHORTEST or any(w < longest * _FILLED for w in widths[:-1]):
+        return False
+    inside = any(_PUNCTUATION.search(line, 0, n - 1) for n, line in zip(lengths, lines, strict=True))
+    return inside and not any(_NEW.match(line) for line in lines)
