@@ -222,10 +222,11 @@ class Rewriter:
 
     def prepare(self, transcript: Transcript) -> Work:
         """Fixes and passages of a transcript, without any model call."""
+        language = self.language(transcript)
         return prepare(
             transcript,
-            style=self.settings.style,
-            language=self.language(transcript),
+            policy=self.style(language).policy,
+            language=language,
             glossary=self.glossary,
             counter=self.counter,
             budget=self.budget,

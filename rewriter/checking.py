@@ -9,16 +9,40 @@ from typing import Any
 from rewriter import checks, formats
 from rewriter.errors import InputError
 from rewriter.glossary import Glossary
-from rewriter.records import Verdict
+from rewriter.records import Finding, Transcript
+from rewriter.report.sidebyside import Comparison
 
 
 def check_files(
     source: str, rewrite: str, *, style: str = "clean", policy: str | None = None, glossary: Sequence[str] = ()
-) -> Verdict:
-    """Judge one file against another; spans are code points of the files' texts. Raises InputError, GlossaryError."""
+) -> Comparison:
+    """Judge one file against another, of any format; spans are code points of the transcripts' texts.
+
+    Where both are timed, cues that went, came or moved in time are a finding too. Raises InputError, GlossaryError.
+    """
     terms = Glossary.load(glossary) if glossary else None
-    texts = [formats.read(Path(name)).text for name in (source, rewrite)]
-    return checks.check(texts[0], texts[1], style=style, policy=policy, glossary=terms)
+    here, there = (formats.read(Path(name)) for name in (source, rewrite))
+    verdict = checks.check(here.text, there.text, style=style, policy=policy, glossary=terms)
+    if here.timed and there.timed and (moved := _moved_cue(here, there)):
+        findings = (moved, *verdict.findings)
+        verdict = verdict.model_copy(update={"accepted": False, "findings": findings})
+    return Comparison(source=here.text, rewrite=there.text, verdict=verdict)
+
+
+def _moved_cue(here: Transcript, there: Transcript) -> Finding | None:
+    """The first cue whose times differ, or the cues that one side has more of. Times in seconds."""
+    message = ""
+    for old, new in zip(here.segments, there.segments, strict=False):
+        if (old.begin, old.finish) != (new.begin, new.finish):
+            times = f"{old.begin} to {old.finish} s became {new.begin} to {new.finish} s"
+            message = f"cues: the times of cue {old.index + 1} differ: {times}"
+            break
+    else:
+        if len(here.segments) != len(there.segments):
+            message = f"cues: {len(here.segments)} in the source, {len(there.segments)} in the rewrite"
+    if not message:
+        return None
+    return Finding(kind="cues", severity="reject", weight=0.0, source=None, draft=None, message=message)
 
 
 def check_pairs(
@@ -32,6 +56,8 @@ def check_pairs(
     try:
         with Path(path).open(encoding="utf-8") as file:
             yield from checks.check_jsonl(file, style=style, policy=policy, glossary=terms)
+    except InputError as error:
+        raise InputError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
     except OSError as error:
         raise InputError(
             f"cannot be read: {error.strerror}.", where=path, remedy="Give a JSONL file of pairs."

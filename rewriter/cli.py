@@ -131,16 +131,19 @@ def rewrite(
 
 def print_summary(summary: dict[str, Any], out: str) -> None:
     """What happened, in a few lines."""
+    from rewriter.report.sidebyside import visible
+
     counts = ", ".join(f"{n} {status}" for status, n in summary["passages"].items() if n)
     usage = summary["usage"]
     price = "" if summary["cost"] is None else f", ${summary['cost']:.4f}"
-    click.echo(f"{summary['files']} file(s), passages: {counts or 'none'}")
+    failed = f", {summary['failed']} failed" if summary["failed"] else ""
+    click.echo(f"{summary['files']} file(s){failed}, passages: {counts or 'none'}")
     click.echo(
         f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
     )
     for report in summary["reports"]:
         for note in [*report.get("loops", []), *report.get("notes", [])]:
-            click.echo(f"{report['file']}: {note}")
+            click.echo(f"{report['file']}: {visible(note)}")
     for text in summary["notices"]:
         click.echo(text, err=True)
     if kept := summary["passages"]["kept"]:
@@ -217,9 +220,20 @@ def split(source: str, budget: int | None, style: str, glossary: tuple[str, ...]
 @click.option("--style", "-s", default="clean", metavar="S", help="correct, clean (default) or formal.")
 @click.option("--policy", metavar="P", help="strict, balanced or lenient, instead of the style's own.")
 @click.option("--glossary", "-g", multiple=True, metavar="FILE", help="Names and terms that may be corrected.")
+@click.option("--all", "everything", is_flag=True, help="Show the rows without findings too.")
+@click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour; auto by default."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
-    files: tuple[str, ...], jsonl: str | None, style: str, policy: str | None, glossary: tuple[str, ...], as_json: bool
+    files: tuple[str, ...],
+    jsonl: str | None,
+    style: str,
+    policy: str | None,
+    glossary: tuple[str, ...],
+    everything: bool,
+    color: str,
+    as_json: bool,
 ) -> int:
     """Judge a rewrite against its source: what was lost, invented or changed. Needs no model.
 
@@ -232,16 +246,14 @@ def check(
     if jsonl is not None:
         print_pairs(check_pairs(jsonl, style=style, policy=policy, glossary=glossary), as_json)
         return 0
-    verdict = check_files(files[0], files[1], style=style, policy=policy, glossary=glossary)
+    compared = check_files(files[0], files[1], style=style, policy=policy, glossary=glossary)
     if as_json:
-        say(verdict.model_dump(mode="json"))
+        say(compared.verdict.model_dump(mode="json"))
     else:
-        for finding in verdict.findings:
-            click.echo(
-                f"{'reject' if finding.severity == 'reject' else 'warn':6}  {finding.kind:10}  {finding.message}"
-            )
-        click.echo(f"{'accepted' if verdict.accepted else 'rejected'}, score {verdict.score:.2f}")
-    return 0 if verdict.accepted else EXIT_REJECTED
+        from rewriter.report.sidebyside import show
+
+        show(compared, everything=everything, color=color)
+    return 0 if compared.verdict.accepted else EXIT_REJECTED
 
 
 def print_pairs(verdicts: Iterable[dict[str, Any]], as_json: bool) -> None:

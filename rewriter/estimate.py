@@ -66,10 +66,11 @@ def passages(source: str, *, budget: int | None, style: str, glossary: Sequence[
     """
     transcript = formats.read(Path(source))
     limit = budget or DEFAULT_BUDGET
+    language = detect_language(transcript.text)
     work = prepare(
         transcript,
-        style=style,
-        language=detect_language(transcript.text),
+        policy=prompting.load_style(style, language).policy,
+        language=language,
         glossary=Glossary.load(glossary),
         counter=counter_for(""),
         budget=limit,

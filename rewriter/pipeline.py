@@ -82,14 +82,14 @@ class Work:
 
 
 def prepare(
-    transcript: Transcript, *, style: str, language: str, glossary: Glossary, counter: TokenCounter, budget: int
+    transcript: Transcript, *, policy: str, language: str, glossary: Glossary, counter: TokenCounter, budget: int
 ) -> Work:
-    """Fix the transcript's text and split it into passages of at most `budget` tokens."""
+    """Fix what the policy lets go in the transcript's text, and split it into passages of at most `budget` tokens."""
     text = transcript.text
     fixed = fixes.fix(
         text,
         lang=language,
-        style=style,
+        style=policy,
         hits=glossary.certain_hits(text),
         protect=_outside(transcript),
         join_lines=not transcript.timed,

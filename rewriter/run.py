@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from rewriter import formats
+from rewriter import formats, prompting
 from rewriter.api import Rewriter, assemble
 from rewriter.atomic import write_whole
 from rewriter.errors import InputError, UsageError
@@ -69,13 +69,16 @@ class Past:
 class Run:
     """One execution over transcripts into one folder.
 
-    `to` converts every file to another format. Raises UsageError where an output would overwrite its own input.
+    `to` converts every file to another format. Raises UsageError for a format we do not know, and where an output would
+    overwrite its own input.
     """
 
     def __init__(
         self, rewriter: Rewriter, sources: Sequence[Source], out: Path, progress: Progress, *, to: str | None = None
     ) -> None:
         self.rewriter, self.sources, self.out, self.progress, self.to = rewriter, sources, out, progress, to
+        if to:
+            formats.known(to)
         self.past = Past()
         self.reports: list[dict[str, Any]] = []
         self.last_summary: dict[str, Any] = {}
@@ -131,6 +134,8 @@ class Run:
                 self.progress.done(report)
                 return report
             transcript = formats.read_bytes(data, name=source.name, format=None)
+            if self.to:  # what cannot be written is not worth asking for
+                formats.write(transcript, (), to=self.to)
             work = self.rewriter.prepare(transcript)
         except InputError as error:
             self.progress.note(str(error))
@@ -196,7 +201,7 @@ class Run:
         settings = self.rewriter.settings
         choice = self.rewriter.choice
         if not self._prints:
-            languages = [settings.language] if settings.language else ["zh", "en"]
+            languages = [settings.language] if settings.language else ["zh", "en", prompting.NEUTRAL]
             self._prints = {language: self.rewriter.print_of(language) for language in languages}
         return {
             "style": settings.style,

@@ -31,6 +31,7 @@ FLOORS = {
     "rewriter.model": 3,
     "rewriter.pipeline": 4,
     "rewriter.journal": 4,
+    "rewriter.report": 4,
     "rewriter.api": 5,
     "rewriter.checking": 5,
     "rewriter.estimate": 5.5,

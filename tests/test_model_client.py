@@ -7,12 +7,11 @@ import base64
 import email.utils
 import logging
 import socket
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from faulty_server import DAMAGED, HUGE, PASSING, WRAPPED, FaultyServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +20,6 @@ from rewriter.model.client import THINKING_ROOM, ChatClient
 from rewriter.model.retry import RetryPolicy, retry_after
 from rewriter.model.scrub import bare_url, scrub
 from rewriter.records import Answer, Request, Usage
-
-sys.path.insert(0, str(Path(__file__).parent))
-from faulty_server import DAMAGED, HUGE, PASSING, WRAPPED, FaultyServer
 
 KEY = "sk-proj-Abc123Def456Ghi789Jkl"
 PASSAGE = "嗯我们先看缓存，一共有三层，不能直接删。"

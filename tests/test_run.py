@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faulty_server import LIVABLE, FaultyServer, Messages, light_edit, passage_between_markers
+from talks import missing, sentence, talk
 
 from rewriter.api import Rewriter
 from rewriter.errors import ModelConfigError, ModelUnavailable, UsageError
@@ -24,10 +26,6 @@ from rewriter.model import client
 from rewriter.model.retry import RetryPolicy
 from rewriter.progress import Plain
 from rewriter.run import Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from faulty_server import LIVABLE, FaultyServer, Messages, light_edit, passage_between_markers
-from talks import missing, sentence, talk
 
 KEY = "sk-proj-Qwe123Rty456Uio789Pas"
 

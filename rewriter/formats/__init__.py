@@ -22,7 +22,7 @@ from rewriter.records import Piece, Transcript
 if TYPE_CHECKING:
     from rewriter.formats.base import Body
 
-__all__ = ["Source", "Written", "discover", "format_of", "read", "read_bytes", "render", "suffixes", "write"]
+__all__ = ["Source", "Written", "discover", "format_of", "known", "read", "read_bytes", "render", "suffixes", "write"]
 
 _MODULES = {
     "txt": "plain",
@@ -66,7 +66,7 @@ def read_bytes(data: bytes, *, name: str, format: str | None = None) -> Transcri
 
     Raises what `read` raises.
     """
-    kind = _known(format) if format else "txt" if name == "-" else format_of(name)
+    kind = known(format) if format else "txt" if name == "-" else format_of(name)
     decoded = decode(data, name=name)
     if not decoded.text.strip():
         raise InputError("the file is empty.", where=name, remedy="There is nothing to rewrite in it.")
@@ -96,7 +96,7 @@ def render(transcript: Transcript, pieces: Sequence[Piece], *, to: str | None = 
     """
     payload: _Payload = transcript.payload
     changed = [p for p in pieces if p.text != transcript.text[p.start : p.end]]
-    kind = _known(to) if to else transcript.format
+    kind = known(to) if to else transcript.format
     if kind != transcript.format:
         return _converted(transcript, payload.body, changed, kind)
     if not changed:
@@ -125,7 +125,8 @@ def _converted(transcript: Transcript, body: Body, changed: Sequence[Piece], kin
     return Written(text.encode("utf-8"), tuple(notes))
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
+    """A format by its name or suffix. Raises UsageError for one we do not know."""
     kind = SUFFIXES.get(f".{name.lower().lstrip('.')}")
     if kind is None:
         raise UsageError(f"unknown format {name!r}.", remedy=f"Known are {', '.join(_MODULES)}.")

@@ -77,7 +77,8 @@ def resolve(
     name = model or os.environ.get("REWRITER_MODEL") or table.get("name")
     own_url = base_url or os.environ.get("REWRITER_BASE_URL") or os.environ.get("OPENAI_BASE_URL")
     url = own_url or table.get("base_url")
-    if url is None and name is not None and _is_embedded(name):
+    # A flag that names the embedded model wins over an endpoint that only the environment or a file names.
+    if name is not None and _is_embedded(name) and (url is None or (model and not base_url)):
         return _embedded(name)
     key, key_name = _key(api_key, table, trusted=own_url is not None or url is None)
     if url is None and key is None:
