@@ -32,14 +32,15 @@ def check_files(
 def _moved_cue(here: Transcript, there: Transcript) -> Finding | None:
     """The first cue whose times differ, or the cues that one side has more of. Times in seconds."""
     message = ""
-    for old, new in zip(here.segments, there.segments, strict=False):
-        if (old.begin, old.finish) != (new.begin, new.finish):
-            times = f"{old.begin} to {old.finish} s became {new.begin} to {new.finish} s"
-            message = f"cues: the times of cue {old.index + 1} differ: {times}"
+    before, after = formats.cue_times(here), formats.cue_times(there)
+    for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
+        if old != new:
+            times = f"{old[0]} to {old[1]} s became {new[0]} to {new[1]} s"
+            message = f"cues: the times of cue {number} differ: {times}"
             break
     else:
-        if len(here.segments) != len(there.segments):
-            message = f"cues: {len(here.segments)} in the source, {len(there.segments)} in the rewrite"
+        if len(before) != len(after):
+            message = f"cues: {len(before)} in the source, {len(after)} in the rewrite"
     if not message:
         return None
     return Finding(kind="cues", severity="reject", weight=0.0, source=None, draft=None, message=message)

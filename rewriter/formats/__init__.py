@@ -22,7 +22,19 @@ from rewriter.records import Piece, Transcript
 if TYPE_CHECKING:
     from rewriter.formats.base import Body
 
-__all__ = ["Source", "Written", "discover", "format_of", "known", "read", "read_bytes", "render", "suffixes", "write"]
+__all__ = [
+    "Source",
+    "Written",
+    "cue_times",
+    "discover",
+    "format_of",
+    "known",
+    "read",
+    "read_bytes",
+    "render",
+    "suffixes",
+    "write",
+]
 
 _MODULES = {
     "txt": "plain",
@@ -81,6 +93,11 @@ def read_bytes(data: bytes, *, name: str, format: str | None = None) -> Transcri
         notes=(*decoded.notes, *body.notes),
         payload=_Payload(data, body),
     )
+
+
+def cue_times(transcript: Transcript) -> list[tuple[float | None, float | None]]:
+    """Begin and end in seconds of every cue or recogniser segment of a timed file, those without text too."""
+    return [(cue.begin, cue.finish) for cue in transcript.payload.body.cues]
 
 
 def write(transcript: Transcript, pieces: Sequence[Piece], *, to: str | None = None) -> bytes:
