@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +38,19 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Neither the user's keys, settings nor cache leak into a test."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "REWRITER_")) and name != "REWRITER_MODELS":
             monkeypatch.delenv(name)
     monkeypatch.setenv("REWRITER_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Path:
+    """The embedded model. Where it is absent its tests are skipped, but not in continuous integration."""
+    from rewriter.model.files import default_path
+
+    if not default_path().is_file():
+        if os.environ.get("CI"):
+            pytest.fail(f"the embedded model is not at {default_path()}; run `rewriter local pull` first")
+        pytest.skip("the embedded model is not there; `rewriter local pull` fetches it")
+    return default_path()

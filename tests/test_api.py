@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_server import FaultyServer
-from talks import missing, talk
 
 import rewriter
+from faulty_server import FaultyServer
 from rewriter.api import TASKS_PER_CALL
+from talks import missing, talk
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_server import FaultyServer
-from talks import missing, talk
 
+from faulty_server import FaultyServer
 from rewriter.cli import cli, main
+from talks import missing, talk
 
 SECRET = "sk-proj-Zyx987Wvu654Tsr321Qpo"
 

@@ -11,10 +11,10 @@ import time
 from typing import Any
 
 import pytest
-from faulty_server import DAMAGED, HUGE, PASSING, WRAPPED, FaultyServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faulty_server import DAMAGED, HUGE, PASSING, WRAPPED, FaultyServer
 from rewriter.errors import ModelConfigError, ModelUnavailable
 from rewriter.model.client import THINKING_ROOM, ChatClient
 from rewriter.model.retry import RetryPolicy, retry_after

@@ -242,13 +242,9 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Iterator[EmbeddedServer]:
-    """The real model, loaded once. Where it is absent the test is skipped, but not in continuous integration."""
-    if not files.default_path().is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"the embedded model is not at {files.default_path()}; run `rewriter local pull` first")
-        pytest.skip("the embedded model is not there; `rewriter local pull` fetches it")
-    with EmbeddedServer() as server:
+def embedded(model_file: Path) -> Iterator[EmbeddedServer]:
+    """The real model, loaded once."""
+    with EmbeddedServer(model_file) as server:
         server.start()
         yield server
 

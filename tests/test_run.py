@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_server import LIVABLE, FaultyServer, Messages, light_edit, passage_between_markers
-from talks import missing, sentence, talk
 
+from faulty_server import LIVABLE, FaultyServer, Messages, light_edit, passage_between_markers
 from rewriter.api import Rewriter
 from rewriter.errors import ModelConfigError, ModelUnavailable, UsageError
 from rewriter.formats import discover
@@ -26,6 +25,7 @@ from rewriter.model import client
 from rewriter.model.retry import RetryPolicy
 from rewriter.progress import Plain
 from rewriter.run import Run
+from talks import missing, sentence, talk
 
 KEY = "sk-proj-Qwe123Rty456Uio789Pas"
 

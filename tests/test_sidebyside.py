@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from talks import talk
 
 import rewriter
 from rewriter.checking import check_files
 from rewriter.report.sidebyside import Comparison, rows, show, visible
+from talks import talk
 
 SOURCE = "水泵昨天夜里坏了，维修师傅从隔壁县城连夜赶来，今天早上已经恢复供水。下周还要再检查一次阀门。\n" * 3
 LOST = SOURCE.replace("维修师傅从隔壁县城连夜赶来，", "", 1)
@@ -84,7 +84,10 @@ def test_a_transcript_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[st
     assert visible("a\tb\nc\ud800") == "a b\nc�"
 
 
-CUES = "1\n00:00:01,000 --> 00:00:02,000\n果园今年收成不错，\n\n2\n00:00:02,000 --> 00:00:04,000\n苹果和梨子主要卖到南方的三个大城市。\n"
+CUES = (
+    "1\n00:00:01,000 --> 00:00:02,000\n果园今年收成不错，\n\n"
+    "2\n00:00:02,000 --> 00:00:04,000\n苹果和梨子主要卖到南方的三个大城市。\n"
+)
 
 
 @pytest.mark.parametrize(
