@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,33 @@ def test_the_cache_imports_nothing_above_floor_one() -> None:
     for path in (ROOT / "cache").rglob("*.py"):
         above = {m for m in imports_of(path) if not m.startswith("rewriter.cache") and (floor_of(m) or 0) > 1}
         assert above == set(), path
+
+
+# Import names that differ from the name of the distribution.
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "markdown_it": "markdown-it-py",
+    "ahocorasick_rs": "ahocorasick-rs",
+    "charset_normalizer": "charset-normalizer",
+}
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    return {re.split(r"[<>=\[; ]", line)[0].lower() for line in [*project["dependencies"], *extras]}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_every_library_imported_is_declared(path: Path) -> None:
+    roots: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            roots.update(a.name.split(".")[0] for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            roots.add(str(node.module).split(".")[0])
+    libraries = roots - set(sys.stdlib_module_names) - {"rewriter", "__future__"}
+    assert {DISTRIBUTIONS.get(name, name) for name in libraries} <= declared()
 
 
 def test_the_front_door_offers_what_it_says() -> None:
