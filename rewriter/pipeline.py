@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
-from rewriter.model.unwrap import unwrap
+from rewriter.model.unwrap import unwrap, without_context
 from rewriter.passages import regions, split
 from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, Transcript, Usage, Verdict
 from rewriter.settings import Ladder
@@ -192,8 +192,18 @@ async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask
     else:
         attempt.usage += answer.usage
     attempt.truncated = answer.finish == "length"
-    attempt.draft = unwrap(answer.text, attempt.text)
-    attempt.verdict = judge(attempt.text, attempt.draft, means)
+    attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
+
+
+def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]:
+    """The draft in an answer and its verdict; one that rewrote its context too is judged without that."""
+    draft = unwrap(answer, attempt.text)
+    verdict = judge(attempt.text, draft, means)
+    if not verdict.accepted and (own := without_context(draft, attempt.context, attempt.text)) != draft:
+        again = judge(attempt.text, own, means)
+        if again.accepted:
+            return own, again
+    return draft, verdict
 
 
 def request_for(model: str, messages: Messages, text: str, means: Means) -> Request:

@@ -69,6 +69,29 @@ def unwrap(text: str, passage: str) -> str:
     return draft
 
 
+# Letters of what was said before that a draft must begin with before they count as taken from there, and how like it
+# they must be (0 to 100). A speaker who takes up the last words again says fewer; a model that rewrites the context too
+# says all of its last sentence, lightly edited.
+_ECHOED, _ECHO_ALIKE = 8, 80.0
+
+
+def without_context(draft: str, context: str, passage: str) -> str:
+    """The draft without the rewrite of its context before it; the draft as it is where it does not begin so.
+
+    `context` is what the model was shown of the text before the passage. The place where the passage begins is found by
+    alignment, so that an edited copy is found too; whether what is left says everything is for the checker to see.
+    """
+    from rapidfuzz.fuzz import partial_ratio
+
+    from rewriter.formats.cues import points
+
+    cut = points(context + passage, draft, [len(context)])[0] if context else 0
+    echo = _letters(draft[:cut])
+    if len(echo) < _ECHOED or partial_ratio(echo, _letters(context)) < _ECHO_ALIKE:
+        return draft
+    return draft[cut:].lstrip()
+
+
 def _think(draft: str, source: str) -> str:
     if "think>" in source.lower():
         return draft
