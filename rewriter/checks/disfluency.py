@@ -47,14 +47,16 @@ _EN_DISCOURSE = (
     "you know|i mean|sort of|kind of|you see|let's say|let us say|or something|or whatever|and so on|"
     "at the end of the day|"
     "i think|i guess|i would say|basically|actually|literally|obviously|like|so|well|yeah|yes|okay|ok|right|"
-    "and|but|just|really|anyway|please|thank you|thanks|sorry|let me|worries|go ahead"
+    "and|but|just|really|anyway|please|thank you|thanks|sorry|let me|worries|go ahead|"
+    # Courtesies that a speaker's neighbours throw in, and recognisers and transcribers keep or leave out.
+    "appreciate it|thanks a lot|perfect|great|good morning|good afternoon|hello|hi|welcome"
 )
 EN_DISCOURSE = frozenset(word for phrase in _EN_DISCOURSE.split("|") for word in phrase.split())
 
 # Chinese characters that serve grammar more than meaning.
 ZH_LIGHT = frozenset(
     "的了是在就那这这個个呢吧着过得地和与及也都还又很太更最会要能可把被让给对向从到于以而且但所因为如果然后其实"
-    "我你他她它们們這個說说有些么什麼吗嗎之上下里中来去将將将即該该种種样樣只才再已经"
+    "我你咱他她它们們這個說说有些么什麼吗嗎之上下里中来去将將将即該该种種样樣只才再已经"
 )
 EN_LIGHT = frozenset(
     [

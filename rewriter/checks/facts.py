@@ -1,129 +1,49 @@
-"""Facts that must survive one by one: numbers, negations, Latin terms and names.
+"""Numbers must survive one by one, in number and in place.
 
-A fact is looked for in the gaps of the alignment, so that it is compared in its place; one that stands close by on
+They are looked for in the gaps of the alignment, so that each is compared in its place; one that stands close by on
 the other side (a stutter, a moved phrase) has survived.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
-from rapidfuzz.distance import Indel
-
+from rewriter.checks import sound
 from rewriter.checks.disfluency import ZH_LIGHT
-from rewriter.checks.find import ALIKE, Gap, Segment, weight_of
+from rewriter.checks.find import LIGHT_WEIGHT, Gap, Segment, weight_of
 from rewriter.checks.normalise import NUMBER, Tokens
-from rewriter.checks.numbers import ZH_NUMERALS
+from rewriter.checks.numbers import ZH_NUMERALS, chinese
 
-# Tokens on either side of a gap in which a number may have moved, and in which a negation may.
-NUMBER_NEAR = 12
-NEGATION_NEAR = 5
-# What may change along with a number, in content characters, for the number still to count as changed alone.
-COMPANY = 1.5
+# Tokens on either side of a gap in which a number may have moved.
+NEAR = 12
+# What may have gone, and what may have come, along with a number, in content characters, for the number still to
+# count as lost or changed alone. A recogniser that misheard a whole stretch misheard the numbers in it too.
+COMPANY_LOST, COMPANY_NEW = 1.5, 2.5
 # The same number said again within so many tokens is a stutter or a correction.
 REPEAT = 3
 # From this many digits on, trailing zeros are a scale (million) and not compared.
 LONG_NUMBER = 5
 # Digits of a year, which recognisers shorten (2020 to 202) like no other number.
 YEAR = 4
-MEASURES = frozenset("个個")
-# Tokens of a replaced run that can be told to be another word, and of one that can be a name.
-LONGEST_CHANGE = 6
-LONGEST_NAME = 2
-NAMED_WEIGHT = 0.6
-# Below this likeness of sound a name was exchanged: where both sides are names, and where the recogniser wrote none
-# and may have misheard one badly (of human corrections on recogniser output 0.7 % fall below it).
-NAME_ALIKE = 0.5
-UNNAMED_ALIKE = 0.3
-CALM = 3
-_LATIN_WORDS = re.compile(r"[^\W\d_\u3400-\u9fff]+")
-_SCALES = frozenset(f"{NUMBER}{10**k}" for k in (2, 3, 6, 9, 12))
+LOST_WEIGHT, CHANGED_WEIGHT = 1.0, 1.5
+MEASURES = frozenset("个")
+# Words that recognisers write as numbers.
+HOMOPHONES = {"#1": ("won", "and"), "#2": ("to", "too", "the"), "#4": ("for",), "#8": ("ate",)}
+# 公平两个字, 这三个字: counts the characters of the word before it.
+_COUNTED_WORD = re.compile("[二两三四五六七八]个?字")
+_TAKEN_BACK = re.compile(
+    r"\w{0,2}[\s,，.。]*(?:sorry|no,|not |i mean|rather|不对|不是|错了|说错|抱歉|哦不|啊不)", re.IGNORECASE
+)
+_SCALES = frozenset(f"{NUMBER}{10**k}" for k in (2, 3, 4, 6, 8, 9, 12))
 _NUMERALS = re.compile(rf"[{ZH_NUMERALS}]+|[0-9]+")
-# What a recogniser writes for a word that sounds like a number: (word, number heard).
-HOMOPHONES = (
-    ("to", "two"),
-    ("too", "two"),
-    ("the", "two"),
-    ("for", "four"),
-    ("won", "one"),
-    ("and", "one"),
-    ("ate", "eight"),
-)
-# Words that go or come with a negation: do not, did not, 没有.
-CARRIERS = frozenset(
-    [
-        "do",
-        "does",
-        "did",
-        "is",
-        "are",
-        "was",
-        "were",
-        "have",
-        "has",
-        "had",
-        "can",
-        "could",
-        "would",
-        "will",
-        "should",
-        "有",
-        "是",
-        "会",
-        "能",
-        "要",
-    ]
-)
-NEGATIONS = frozenset(
-    [
-        "不",
-        "没",
-        "未",
-        "沒",
-        "無",
-        "无",
-        "別",
-        "别",
-        "not",
-        "never",
-        "no",
-        "cannot",
-        "none",
-        "nothing",
-        "without",
-        "nor",
-        "neither",
-    ]
-)
-# Words in which the character denies nothing.
-NO_NEGATION_AFTER = {
-    "别": "人的墅",
-    "別": "人的墅",
-    "未": "来來",
-    "不": "过過仅僅但只同断斷管论論料久少光妨愧",
-    "没": "错錯关關",
-    "沒": "錯關",
-    "无": "论非疑锡",
-    "無": "論非疑錫",
-    "no": (),
-}
-NO_NEGATION_BEFORE = {
-    "别": "特分类级性区识个派差",
-    "別": "特分類級性區識個派差",
-    "未": "",
-    "不": "要",
-    "无": "",
-    "無": "",
-}
 
 
 def numbers(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
     """Numbers of the source that the draft no longer has in their place.
 
-    One that went alone, or was replaced alone, is "number"; one that went with other words is "number?", because a
-    recogniser that misheard a whole stretch misheard the numbers in it too.
+    One that went alone, or was replaced alone, is "number"; one that went with other words is "number?".
     """
     found = []
     for g in gaps:
@@ -134,29 +54,73 @@ def numbers(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
 
 
 def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[Segment]:
-    near = draft.forms[max(0, g.c - NUMBER_NEAR) : g.d + NUMBER_NEAR]
     here = [f for f in draft.forms[g.c : g.d] if f[0] == NUMBER]
-    around = source.forms[max(0, g.a - NUMBER_NEAR) : g.b + NUMBER_NEAR]
-    gone = [i for i in lost if not _survives(source.forms[i], around, near)]
     old = [source.forms[i] for i in lost]
+    gone = _gone(g, lost, here, source, draft)
     if not gone or _same_digits(old, here) or _stutter(g, lost, source, draft):
         return []
-    said = source.text[slice(*source.span(lost[0], lost[-1] + 1))]
-    # A bare 三 or 五 before a pronoun or particle is a false start; before a noun or measure it counts something.
-    follow = source.forms[lost[-1] + 1 : lost[-1] + 2]
-    slight = not here and len(said) == 1 and not said.isdigit() and bool(follow) and follow[0] in ZH_LIGHT - MEASURES
-    certain = _alone(g, source, draft) and not slight and not any(_grown(o, n) for o in old for n in here)
+    certain = _unscaled(old, here) or (
+        _alone(g, source, draft)
+        and not _slight(lost, here, source)
+        and not _taken_back(lost[-1], source)
+        and not any(_grown(o, n) for o in old for n in here)
+    )
     kind = "number" if certain else "number?"
-    return [Segment(kind, 1.5 if here else 1.0, i, i + 1, g.c, g.d) for i in gone]
+    weight = CHANGED_WEIGHT if here else LOST_WEIGHT
+    return [Segment(kind, weight * (b - a), a, b, g.c, g.d) for a, b in _runs(gone)]
 
 
-def _survives(form: str, around: list[str], near: list[str]) -> bool:
-    """Is the number in the draft as often as it was said, a repeat within a few words counted once?"""
-    if form == "#1" and ("一" in near or "one" in near or "a" in near):
-        return True
-    places = [k for k, f in enumerate(around) if f == form]
-    said = 1 + sum(1 for p, q in pairwise(places) if q - p > REPEAT)
-    return near.count(form) >= said
+def _runs(places: list[int]) -> list[tuple[int, int]]:
+    """Neighbouring tokens taken together: one finding for a run of numbers."""
+    runs: list[tuple[int, int]] = []
+    for i in places:
+        if runs and runs[-1][1] == i:
+            runs[-1] = (runs[-1][0], i + 1)
+        else:
+            runs.append((i, i + 1))
+    return runs
+
+
+def _gone(g: Gap, lost: list[int], here: list[str], source: Tokens, draft: Tokens) -> list[int]:
+    """Numbers that the draft does not have as often as they were said, a repeat within a few words counted once.
+
+    Where the draft has a number that the source does not, one that is said twice close by (three, three of them) has
+    not survived by the other.
+    """
+    around = source.forms[max(0, g.a - NEAR) : g.b + NEAR]
+    said = _said(around)
+    near = Counter(draft.forms[max(0, g.c - NEAR) : g.d + NEAR])
+    for word in ("一", "one", "a"):
+        if word in near:
+            near["#1"] = max(near["#1"], said["#1"])
+    new = any(f not in said for f in here)
+    return [i for i in lost if near[source.forms[i]] < said[source.forms[i]] or (new and source.forms[i] not in here)]
+
+
+def _said(forms: list[str]) -> Counter[str]:
+    """How often each number is said, repeats within a few words left out."""
+    said: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    for i, form in enumerate(forms):
+        if form[0] == NUMBER:
+            said[form] += i - last.get(form, -REPEAT - 1) > REPEAT
+            last[form] = i
+    return said
+
+
+def _slight(lost: list[int], here: list[str], source: Tokens) -> bool:
+    """A bare 三 or 五 before a pronoun or particle is a false start; before a noun or measure it counts something."""
+    start, end = source.span(lost[0], lost[-1] + 1)
+    said, follow = source.text[start:end], source.forms[lost[-1] + 1 : lost[-1] + 2]
+    if here or len(said) != 1 or said.isdigit() or not follow:
+        return False
+    return follow[0] in ZH_LIGHT - MEASURES or _COUNTED_WORD.match(source.text, start) is not None
+
+
+def _taken_back(last: int, source: Tokens) -> bool:
+    """In May 2003, sorry: does the speaker take the number back in the next breath?"""
+    end = source.spans[last][1]
+    return _TAKEN_BACK.match(source.text, end) is not None
 
 
 def _same_digits(left: list[str], right: list[str]) -> bool:
@@ -169,12 +133,24 @@ def _same_digits(left: list[str], right: list[str]) -> bool:
     return (timed or len(left) + len(right) > 2) and bool(right) and digits[0] == digits[1]
 
 
+def _unscaled(old: list[str], new: list[str]) -> bool:
+    """305 million became 305, 5.1 million became million: the amount or its scale was left out."""
+    if len(old) != 1 or len(new) != 1:
+        return False
+    if new[0] in _SCALES and new[0] != old[0]:
+        return len(old[0]) >= len(new[0])
+    digits = [f[1:].replace(".", "").rstrip("0") for f in (old[0], new[0])]
+    return digits[0] == digits[1] and len(old[0]) - len(new[0]) >= 2
+
+
 def _grown(old: str, new: str) -> bool:
     """Is one number the other with digits missing at an end (2025 and 25, 9 and 1.9)? Recognisers cut numbers short.
 
     A model that changes a number puts in other digits.
     """
     old, new = old[1:], new[1:]
+    if len(new) >= len(old) + 3 and old.replace(".", "").rstrip("0") == new.rstrip("0"):
+        return True  # 8.1 man for 8.1 million
     if len(old) >= LONG_NUMBER and len(new) >= LONG_NUMBER:
         old, new = old.rstrip("0"), new.rstrip("0")
         if old == new:
@@ -182,20 +158,36 @@ def _grown(old: str, new: str) -> bool:
     long, short = (new, old) if len(new) > len(old) else (old, new)
     if old.rstrip("0") == new.rstrip("0") and len(old) != YEAR:
         return False
+    if len(old) == len(new) + 1 > YEAR and any(old[:i] + old[i + 1 :] == new for i in range(len(old))):
+        return True  # 20414 for 2014: a digit too many
     return len(long) > len(short) > 0 and (long.startswith(short) or long.endswith(short))
 
 
 def _stutter(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> bool:
-    """十十九 became 十九, 五五 became 五: what went of the numeral as said is repeated in what stayed of it."""
+    """十十九 became 十九, 五五 became 五, 几万好几百万 became 好几百万: what went is begun again in what stayed."""
     old = source.text[slice(*source.span(lost[0], lost[-1] + 1))]
+    near = draft.forms[max(0, g.c - 1) : g.d + 1]
     if len(old) > 1 and len(set(old)) == 1:
+        value = chinese(old[0]) if old[0] in ZH_NUMERALS else old[0]
+        return f"{NUMBER}{value}" in near or old[0] in near
+    if _begun_again(old, g, source, draft):
         return True
     window = draft.text[slice(*draft.span(max(0, g.c - 1), min(len(draft), g.d + 1)))] if len(draft) else ""
     plain = _squeezed(old)
     return any(
         (old.endswith(new) and old[: -len(new)] in new) or (new != old and plain == _squeezed(new))
-        for new in _NUMERALS.findall(window)
+        for new in set(_NUMERALS.findall(window))
     )
+
+
+def _begun_again(old: str, g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Does a numeral that begins like the one that went (a Chinese one) follow within a few words, and did it stay?"""
+    if not old or old[0].isascii():
+        return False
+    after = [i for i in range(g.b, min(len(source), g.b + REPEAT)) if source.forms[i][0] == NUMBER]
+    if not after or source.forms[after[0]] not in draft.forms[g.c : g.d + REPEAT]:
+        return False
+    return source.text[source.spans[after[0]][0]] == old[0]
 
 
 def _squeezed(numeral: str) -> str:
@@ -206,113 +198,24 @@ def _alone(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Did nothing but numbers, their units and a word or two change here?"""
     words = [f for f in source.forms[g.a : g.b] if f[0] != NUMBER]
     new = [f for f in draft.forms[g.c : g.d] if f[0] != NUMBER]
-    light = sum(map(weight_of, words)) <= COMPANY and sum(map(weight_of, new)) <= COMPANY
-    return light and not (new and _sounds_like_word(g, source, new))
+    light = sum(map(weight_of, words)) <= COMPANY_LOST and sum(map(weight_of, new)) <= COMPANY_NEW
+    return light and not (new and len(new) == g.d - g.c and _misheard(g, source, draft))
 
 
-def _sounds_like_word(g: Gap, source: Tokens, new: list[str]) -> bool:
-    """Two for to, four for for: the number was never said."""
-    said = source.text[slice(*source.span(g.a, g.b))].lower().split()
-    return any(heard in said and word in new for word, heard in HOMOPHONES)
+def _misheard(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Words stand where the number stood: did they come for it?
 
-
-def negations(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
-    """Negations that went while the words about them stayed."""
-    found = []
-    for g in gaps:
-        if g.d > g.c or g.b - g.a > 3 or not all(f in NEGATIONS or f in CARRIERS for f in source.forms[g.a : g.b]):
-            continue
-        for i in range(g.a, g.b):
-            if _denies(source, i) and not _asked(g, i, source, draft) and not _kept(g, i, source, draft):
-                found.append(Segment("negation", 1.0, g.a, g.b, g.c, g.d))
-                break
-    return found
-
-
-def _asked(g: Gap, i: int, source: Tokens, draft: Tokens) -> bool:
-    """是不是, 有没有 is a question, no denial; it became a statement, unless its two halves now stand side by side."""
-    if not (0 < i < len(source) - 1 and source.forms[i - 1] == source.forms[i + 1]):
-        return False
-    return not (0 < g.c < len(draft) and draft.forms[g.c - 1] == draft.forms[g.c] == source.forms[i + 1])
-
-
-def _denies(source: Tokens, i: int) -> bool:
-    forms = source.forms
-    form = forms[i]
-    if form not in NEGATIONS:
-        return False
-    before = forms[i - 1] if i else ""
-    after = forms[i + 1] if i + 1 < len(forms) else ""
-    if not after or form in (before, after):
-        return False  # 不不: a stutter
-    if after in NO_NEGATION_AFTER.get(form, ()) or (before and before in NO_NEGATION_BEFORE.get(form, ())):
-        return False
-    # A negation before a stop (看过没？, right, no, but not.) tags or breaks off.
-    end = source.spans[i][1]
-    follow = source.text[end : end + 1]
-    return not follow or follow.isalnum() or follow.isspace() or follow in "'’"
-
-
-def _kept(g: Gap, i: int, source: Tokens, draft: Tokens) -> bool:
-    """Is the denial said again close by, in other words in the draft, or is it a false start said again?"""
-    here = sum(1 for f in source.forms[max(0, g.a - NEGATION_NEAR) : g.b + NEGATION_NEAR] if f in NEGATIONS)
-    there = sum(1 for f in draft.forms[max(0, g.c - NEGATION_NEAR) : g.d + NEGATION_NEAR] if f in NEGATIONS)
-    if there >= here:
-        return True
-    return _again(source.code, i) and there > 0
-
-
-def _again(code: str, i: int) -> bool:
-    follow = code[i : i + 2]
-    return code.count(follow, max(0, i - 8), i + 10) > 1
-
-
-def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
-    """Runs replaced by others that neither look nor sound like them: "term" for a name in Latin letters.
-
-    Chinese words replaced so are "changed", which warns in most policies: without knowing what words mean, a new name
-    and a synonym look the same.
+    In Chinese they do where they sound like it (五六 for 物流). English recognisers write numbers for words of all
+    kinds (2 % of human corrections on their output put words for a number): a content word there is enough.
     """
-    found = []
-    for k, g in enumerate(gaps):
-        if g.b == g.a or g.d == g.c or g.alike >= ALIKE or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
-            continue
-        old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
-        if set(old) & set(new) or any(f[0] == NUMBER for f in old + new):
-            continue
-        weight = min(max(map(weight_of, old)), max(map(weight_of, new)))
-        if weight >= NAMED_WEIGHT:
-            calm = _distance(gaps, k) >= CALM
-            kind = "term" if _renamed(g, source, draft, calm) else "changed"
-            total = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
-            found.append(Segment(kind, total, g.a, g.b, g.c, g.d))
-    return found
-
-
-def _distance(gaps: Sequence[Gap], k: int) -> int:
-    """Tokens to the nearest other gap: a recogniser's errors come in clusters."""
-    before = gaps[k].a - gaps[k - 1].b if k else CALM
-    after = gaps[k + 1].a - gaps[k].b if k + 1 < len(gaps) else CALM
-    return min(before, after)
-
-
-def _renamed(g: Gap, source: Tokens, draft: Tokens, calm: bool) -> bool:
-    """Does a name in Latin letters stand where something of another sound stood?"""
-    if max(g.b - g.a, g.d - g.c) > LONGEST_NAME or min(source.forms[g.a], draft.forms[g.c]) >= "\u3400":
+    words = [f for f in source.forms[g.a : g.b] if f[0] != NUMBER]
+    new = draft.forms[g.c : g.d]
+    if all(f < "\u3400" for f in (*words, *new)):
+        heard = {word for i in range(g.a, g.b) for word in HOMOPHONES.get(source.forms[i], ())}
+        fresh = [f for f in new if f not in words]
+        return not heard.isdisjoint(fresh) or any(weight_of(f) > LIGHT_WEIGHT for f in fresh)
+    said = source.text[slice(*source.span(g.a, g.b))]
+    if any(c.isascii() and c.isdigit() for c in said):
         return False
-    if not _name(draft, g.c, g.d):
-        return False
-    if _name(source, g.a, g.b):
-        letters = Indel.normalized_similarity("".join(source.forms[g.a : g.b]), "".join(draft.forms[g.c : g.d]))
-        return max(g.alike, letters) < NAME_ALIKE
-    return calm and g.alike < UNNAMED_ALIKE
-
-
-def _name(tokens: Tokens, a: int, b: int) -> bool:
-    """Is there a capital that is not merely a sentence's first letter?"""
-    start, end = tokens.span(a, b)
-    before = tokens.text[:start][-3:].rstrip(" ")
-    words = _LATIN_WORDS.findall(tokens.text[start:end])
-    if not before or before[-1] in '.!?。！？\n"“':
-        words = [w[1:] if k == 0 else w for k, w in enumerate(words)]
-    return any(any(c.isupper() for c in w) for w in words)
+    whole = sound.alike(list(said), new)
+    return whole >= sound.ALIKE and whole > (sound.alike(words, new) if words else 0.0)

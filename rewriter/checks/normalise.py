@@ -1,4 +1,4 @@
-"""Text to tokens that can be compared: width, case, punctuation, contractions, sounds and numbers taken out of the way.
+"""Text to tokens that can be compared: width, case, script, punctuation, contractions, sounds, numbers taken out.
 
 A token is a Chinese character, a word of a spaced script, or a number as a value. Each is one character of
 `Tokens.code`, so that alignment and search run on plain strings. Not NFKC: it would turn 10² into 102.
@@ -8,29 +8,47 @@ Invariants: len(code) == len(forms) == len(spans); spans are code points of the 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from importlib import resources
 
 from rewriter.checks import numbers
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
 
-# Full-width forms to ASCII one to one (offsets hold), curly apostrophes to straight, ideographic space to space.
-_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27, 0x02BC: 0x27}
+
+def _folding() -> tuple[dict[int, int], frozenset[str], frozenset[str]]:
+    """What `fold` replaces, one character by one so that offsets hold, and the signs by which a script is told.
+
+    Full-width forms become ASCII, curly apostrophes straight, the ideographic space a space, traditional characters
+    simplified (by the table of OpenCC), hesitation sounds spaces.
+    """
+    text = resources.files("rewriter.checks").joinpath("script.json").read_text(encoding="utf-8")
+    script = json.loads(text)
+    old, new = script["traditional"], script["simplified"]
+    table = {ord(a): ord(b) for a, b in zip(old, new, strict=True)}
+    table |= {0xFF01 + i: 0x21 + i for i in range(94)} | {0xFF21 + i: 0x61 + i for i in range(26)}
+    table |= {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27, 0x02BC: 0x27} | {ord(c): 0x20 for c in ZH_SOUNDS}
+    # 后, 里, 干 and their like are simplified forms that traditional text uses too: they tell nothing.
+    return table, frozenset(old), frozenset(new) - frozenset(old)
+
+
+_FOLDED, TRADITIONAL, SIMPLIFIED = _folding()
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # Scripts written without spaces are compared character by character.
 _UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
-_SCALES = "million|billion|trillion|thousand|hundred|[万亿萬億千百]"
+_SCALES = "million|billion|trillion|thousand|hundred|[万亿千百]"
 _NUMERAL = numbers.ZH_NUMERALS
 _TOKEN = re.compile(
     rf"{_LETTER}+(?:'{_LETTER}+)?"
     rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
+    rf"|几[十百千万亿]+|十几"
     rf"|(?:百分之)?(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
     rf"|[{_UNSPACED}]"
 )
 _HAN_ONE = re.compile(f"[{_HAN}]")
-_SOUND_CHARS = {ord(c): " " for c in ZH_SOUNDS}
 # Emoji short codes of chat exports (:emoji_1f4d7:) are pictures, not words.
 _MARKUP = re.compile(r":[a-z]+_[a-z0-9_]+:")
 _SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
@@ -92,12 +110,12 @@ class Tokens:
 
 
 def fold(text: str) -> str:
-    """Width and case folded, Chinese hesitation sounds blanked; the same length as the text, so offsets hold."""
-    folded = _MARKUP.sub(lambda m: " " * len(m[0]), text.translate(_WIDTH)) if ":" in text else text.translate(_WIDTH)
-    lower = folded.lower()
-    if len(lower) != len(folded):
-        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in folded)
-    return lower.translate(_SOUND_CHARS)
+    """Width, case and script folded, Chinese hesitation sounds blanked; as long as the text, so that offsets hold."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    folded = lower.translate(_FOLDED)
+    return _MARKUP.sub(lambda m: " " * len(m[0]), folded) if ":" in folded else folded
 
 
 def _alias(folded: str, aliases: Mapping[str, str] | None) -> tuple[str, list[int] | None]:
@@ -138,6 +156,8 @@ def _care(raw: list[str]) -> set[str]:
 def _special(word: str) -> bool:
     if word in EN_SOUNDS or word in numbers.EN_NUMBER_WORDS or word == "cannot":
         return True
+    if word[0] == "几":
+        return len(word) > 1
     return word[0].isdigit() or "'" in word or word[0] in _NUMERAL or word.startswith("百分之")
 
 
@@ -209,6 +229,8 @@ def _forms(word: str) -> list[str]:
     first = word[0]
     if first.isdigit():
         return [NUMBER + numbers.written(word)]
+    if first == "几" or word == "十几":
+        return [NUMBER + word]
     if first in _NUMERAL or word.startswith("百分之"):
         if word in ("一", "壹"):
             return ["一"]

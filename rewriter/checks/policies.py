@@ -19,16 +19,17 @@ class Policy:
     """Weights, in content characters, from which a finding of each kind rejects.
 
     `lost` for text cut out with nothing in its place, `thinned` for text replaced by less, `sentence` for a sentence
-    put in or said twice, `inserted` for words put into a sentence, `changed` for Chinese words replaced by others that
-    do not sound alike, `term` for names and terms in Latin letters replaced so. `numbers` and `negations` say whether
-    one that is lost rejects or warns; `untouched` whether a letter for letter copy is worth a warning.
+    put in or said twice, `clause` for a clause put in, `woven` for words put into a clause, `changed` for words
+    replaced by others that do not sound alike, `term` for names replaced so. `numbers` and `negations` say whether one
+    that is lost rejects or warns; `untouched` whether a letter for letter copy is worth a warning.
     """
 
     name: str
     lost: float
     thinned: float
     sentence: float
-    inserted: float
+    clause: float
+    woven: float
     changed: float
     term: float
     numbers: bool = True
@@ -37,13 +38,13 @@ class Policy:
 
 
 POLICIES: dict[str, Policy] = {
-    "balanced": Policy("balanced", 4.9, 7.0, 3.5, 9.0, NEVER, 0.0),
-    "strict": Policy("strict", 3.0, 3.5, 3.0, 4.0, 2.0, 0.0),
-    "lenient": Policy("lenient", 8.0, 10.0, 7.0, 14.0, NEVER, NEVER, numbers=False, negations=False),
+    "balanced": Policy("balanced", 5.1, 6.0, 4.0, 10.0, 14.0, NEVER, 0.0),
+    "strict": Policy("strict", 3.0, 3.5, 3.0, 4.0, 4.0, 2.0, 0.0),
+    "lenient": Policy("lenient", 8.0, 10.0, 7.0, 14.0, 18.0, NEVER, NEVER, numbers=False, negations=False),
 }
 POLICIES["clean"] = POLICIES["balanced"]
-POLICIES["correct"] = Policy("correct", 4.0, 5.0, 4.0, 6.0, NEVER, 0.0)
-POLICIES["formal"] = Policy("formal", 16.0, 16.0, 16.0, 24.0, NEVER, NEVER, numbers=False, negations=False)
+POLICIES["correct"] = Policy("correct", 4.0, 5.0, 4.0, 6.0, 6.0, NEVER, 0.0)
+POLICIES["formal"] = Policy("formal", 16.0, 16.0, 16.0, 24.0, 24.0, NEVER, NEVER, numbers=False, negations=False)
 
 
 def policy_for(style: str, policy: str | Policy | None) -> Policy:
