@@ -48,8 +48,13 @@ def check(
     The verdict depends on the texts, the policy and the glossary alone; `lang` is accepted for callers that know it,
     scripts are told from the text. Raises StyleError for an unknown policy.
     """
-    aliases = glossary.aliases() if glossary is not None else None
-    return _check(source, draft, policy_for(style, policy), aliases)
+    return _check(source, draft, policy_for(style, policy), _aliases(glossary))
+
+
+def _aliases(glossary: Terms | None) -> Mapping[str, str] | None:
+    from rewriter.checks.normalise import fold_aliases
+
+    return fold_aliases(glossary.aliases()) if glossary is not None else None
 
 
 def _check(source: str, draft: str, policy: Policy, aliases: Mapping[str, str] | None) -> Verdict:
@@ -74,7 +79,7 @@ def check_jsonl(
     In order; blank lines are passed over. Raises InputError naming the line that is not such a pair.
     """
     rules = policy_for(style, policy)
-    aliases = glossary.aliases() if glossary is not None else None
+    aliases = _aliases(glossary)
     for number, line in enumerate(lines, 1):
         if line.strip():
             pair = _pair(line, number)
@@ -98,11 +103,11 @@ def _pair(line: str, number: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def checks_version() -> str:
-    """A string that changes whenever verdicts can: a hash of this package's files."""
+    """A string that changes whenever verdicts can: a hash of this package's modules and data files."""
     import hashlib
     from pathlib import Path
 
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in {".py", ".json"}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

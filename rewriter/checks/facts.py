@@ -27,6 +27,8 @@ REPEAT = 3
 LONG_NUMBER = 5
 # Digits of a year, which recognisers shorten (2020 to 202) like no other number.
 YEAR = 4
+# So many pairs of an old and a new number are looked at; a gap with more of them is no slip of a recogniser.
+PAIRS = 64
 LOST_WEIGHT, CHANGED_WEIGHT = 1.0, 1.5
 MEASURES = frozenset("个")
 # Words that recognisers write as numbers.
@@ -63,7 +65,7 @@ def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[
         _alone(g, source, draft)
         and not _slight(lost, here, source)
         and not _taken_back(lost[-1], source)
-        and not any(_grown(o, n) for o in old for n in here)
+        and not (len(old) * len(here) <= PAIRS and any(_grown(o, n) for o in old for n in here))
     )
     kind = "number" if certain else "number?"
     weight = CHANGED_WEIGHT if here else LOST_WEIGHT

@@ -121,10 +121,10 @@ def _runs(text: str, size: int) -> Container[str]:
 
 def _price(g: Gap, source: Tokens, draft: Tokens, lost_text: Container[str], new_text: Container[str]) -> None:
     if g.b > g.a:
-        windows = [_runs(draft.code[max(0, g.c - n) : g.d + n], 2) for n in (CLOSE, NEAR, FAR)]
+        windows = [draft.code[max(0, g.c - n) : g.d + n] for n in (CLOSE, NEAR, FAR)]
         g.lost = _unmatched(source, g.a, g.b, windows, new_text)
     if g.d > g.c:
-        g.new = _unmatched(draft, g.c, g.d, [_runs(source.code[g.a : g.b], 2)] * 3, lost_text)
+        g.new = _unmatched(draft, g.c, g.d, [source.code[g.a : g.b]] * 3, lost_text)
     if g.lost and g.new:
         _replaced(g, source, draft)
 
@@ -142,34 +142,42 @@ def _replaced(g: Gap, source: Tokens, draft: Tokens) -> None:
     g.new = max(0.0, new - REPLACE_CREDIT * lost) + both
 
 
-def _unmatched(tokens: Tokens, a: int, b: int, windows: Sequence[Container[str]], elsewhere: Container[str]) -> float:
+def _unmatched(tokens: Tokens, a: int, b: int, windows: Sequence[str], elsewhere: Container[str]) -> float:
     """The weight of tokens[a:b] that neither the other side's windows nor `elsewhere` hold in the same company."""
-    code = tokens.code
-    first = max(0, a - 1)
-    pairs = [_held(tokens, i, windows) for i in range(first, min(len(code), b + 1) - 1)]
-    # Pair k stands for the tokens first + k and the one after it.
-    held = [max(p, q) for p, q in zip([0.0, *pairs], [*pairs, 0.0], strict=True)][a - first : b - first]
-    if min(held) == 1.0:
-        return 0.0
+    held = _held(tokens, a, b, windows)
     if b - a >= TRAVELS:
         for i in range(a, b - TRAVELS + 1):
-            if code[i : i + TRAVELS] in elsewhere:
+            if tokens.code[i : i + TRAVELS] in elsewhere:
+                held = held or [0.0] * (b - a)
                 held[i - a : i - a + TRAVELS] = [1.0] * TRAVELS
-    weights = _weights(code, tokens.forms, a, b)
-    return sum(w * (1.0 - part) for w, part in zip(weights, held, strict=True))
+    weights = _weights(tokens.code, tokens.forms, a, b)
+    return sum(w * (1.0 - part) for w, part in zip(weights, held, strict=True)) if held else sum(weights)
 
 
-def _held(tokens: Tokens, i: int, windows: Sequence[Container[str]]) -> float:
-    """How surely the tokens i and i + 1 stand on the other side too: 1, FAR_CREDIT or 0."""
-    close, near, far = windows
-    pair = tokens.code[i : i + 2]
-    if pair not in far:
-        return 0.0
-    if pair in close:
-        return 1.0
-    if weight_of(tokens.forms[i]) <= LIGHT_WEIGHT and weight_of(tokens.forms[i + 1]) <= LIGHT_WEIGHT:
-        return 0.0
-    return 1.0 if pair in near else FAR_CREDIT
+def _held(tokens: Tokens, a: int, b: int, windows: Sequence[str]) -> list[float]:
+    """How surely each token stands on the other side too, beside the same neighbour: 1, FAR_CREDIT or 0.
+
+    Empty where none does, as in most gaps.
+    """
+    code = tokens.code
+    first = max(0, a - 1)
+    far = _runs(windows[2], 2)
+    pairs = [code[i : i + 2] for i in range(first, min(len(code), b + 1) - 1)]
+    hits = [pair in far for pair in pairs] if len(windows[2]) > 1 else []
+    if True not in hits:
+        return []
+    close, near = (_runs(w, 2) for w in windows[:2])
+    values = [0.0]
+    for i, (pair, hit) in enumerate(zip(pairs, hits, strict=True), first):
+        if not hit or pair in close:
+            values.append(float(hit))
+        elif weight_of(tokens.forms[i]) <= LIGHT_WEIGHT and weight_of(tokens.forms[i + 1]) <= LIGHT_WEIGHT:
+            values.append(0.0)
+        else:
+            values.append(1.0 if pair in near else FAR_CREDIT)
+    values.append(0.0)
+    # Value k + 1 is that of the tokens first + k and the one after it.
+    return list(map(max, values, values[1:]))[a - first : b - first]
 
 
 def _weights(code: str, forms: list[str], a: int, b: int) -> list[float]:

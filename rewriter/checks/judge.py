@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rewriter.checks import facts, find, names, negations, shape
 from rewriter.checks.align import align
-from rewriter.checks.find import Segment, weight_of
+from rewriter.checks.find import Gap, Segment, weight_of
 from rewriter.checks.normalise import Tokens
 from rewriter.checks.policies import NEVER, Policy
 from rewriter.records import Finding, Severity, Verdict
@@ -28,14 +28,7 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     gaps = find.gaps_of(align(source.code, draft.code), source, draft)
     found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
     for s in found:
-        if s.kind == "lost" and find.bracketed(s, source):
-            s.place = "note"
-        if s.kind == "invented":
-            s.place = find.place_of(s, gaps, draft)
-            if find.doubled(s, source, draft):
-                s.kind = "duplicate"
-            elif s.place in {"clause", "inner"} and names.strangers(draft.code, s.c, s.d, source.code) >= STRANGERS:
-                s.place = "sentence"
+        _place(s, gaps, source, draft, policy)
     found += facts.numbers(gaps, source, draft)
     found += negations.negations(gaps, source, draft)
     found += names.changed(gaps, source, draft)
@@ -53,6 +46,19 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
         score=_score(wrong, total),
         findings=tuple(findings),
     )
+
+
+def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: Policy) -> None:
+    """Note where a segment stands, if it is heavy enough for that to matter."""
+    if s.kind == "lost":
+        if s.weight >= min(policy.lost, policy.thinned) and find.bracketed(s, source):
+            s.place = "note"
+    elif s.weight >= min(EDGE_LIMIT, policy.sentence):
+        s.place = find.place_of(s, gaps, draft)
+        if find.doubled(s, source, draft):
+            s.kind = "duplicate"
+        elif s.place in {"clause", "inner"} and names.strangers(draft.code, s.c, s.d, source.code) >= STRANGERS:
+            s.place = "sentence"
 
 
 def _score(wrong: float, total: float) -> float:

@@ -92,11 +92,12 @@ def _exchanged(g: Gap, source: Tokens, draft: Tokens) -> bool:
     A name on either side is enough where whole words were replaced; where one character was (北京, 南京), both sides
     must be names; so must they where the list is not certain.
     """
+    single = min(g.b - g.a, g.d - g.c) < SHORTEST_NAME
     new = _new_names(draft.code, g.c, g.d, source.code, g.a, g.b)
+    if new == (0 if single else NAME):
+        return not single
     old = _new_names(source.code, g.a, g.b, draft.code, g.c, g.d)
-    if min(g.b - g.a, g.d - g.c) < SHORTEST_NAME:
-        return min(new, old) == NAME
-    return max(new, old) == NAME or min(new, old) >= DOUBTFUL
+    return min(new, old) == NAME if single else old == NAME or min(new, old) >= DOUBTFUL
 
 
 def _new_names(code: str, a: int, b: int, other: str, c: int, d: int) -> int:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib import resources
+from itertools import accumulate
 
 from rewriter.checks import numbers
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
@@ -41,14 +42,14 @@ _UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _SCALES = "million|billion|trillion|thousand|hundred|[万亿千百]"
 _NUMERAL = numbers.ZH_NUMERALS
+# One group around all, so that `split` gives what stands between tokens and the tokens by turns.
 _TOKEN = re.compile(
-    rf"{_LETTER}+(?:'{_LETTER}+)?"
-    rf"|\d+(?:[.,:]\d+)*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
+    rf"({_LETTER}+(?:'{_LETTER}+)?"
+    rf"|\d+(?:[.,:]\d+)*[⁰¹²³⁴-⁹]*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
     rf"|几[十百千万亿]+|十几"
     rf"|(?:百分之)?(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
-    rf"|[{_UNSPACED}]"
+    rf"|[{_UNSPACED}])"
 )
-_HAN_ONE = re.compile(f"[{_HAN}]")
 # Emoji short codes of chat exports (:emoji_1f4d7:) are pictures, not words.
 _MARKUP = re.compile(r":[a-z]+_[a-z0-9_]+:")
 _SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
@@ -83,8 +84,9 @@ class Tokens:
 
     def __init__(self, text: str, coder: Coder, aliases: Mapping[str, str] | None = None) -> None:
         self.text = text
-        self.folded, self._map = _alias(fold(text), aliases)
-        raw = _TOKEN.findall(self.folded)
+        folded, self._map = _alias(fold(text), aliases)
+        self._parts = _TOKEN.split(folded)
+        raw = self._parts[1::2]
         special = _care(raw)
         if special:
             self.forms, self._first, self._last = _expand(raw, special)
@@ -98,11 +100,15 @@ class Tokens:
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
         """Where each token stands in the text as given; computed only when something has been found."""
-        raw = [m.span() for m in _TOKEN.finditer(self.folded)]
-        spans = [(raw[a][0], raw[b][1]) for a, b in zip(self._first, self._last, strict=True)] if self._first else raw
+        # Ends of gaps and tokens by turns: token i starts at the end of gap i.
+        marks = list(accumulate(map(len, self._parts)))
+        starts, ends = marks[0:-1:2], marks[1::2]
+        if self._first or self._last:
+            starts = list(map(starts.__getitem__, self._first))
+            ends = list(map(ends.__getitem__, self._last))
         if self._map is None:
-            return spans
-        return [(self._map[a], self._map[b - 1] + 1) for a, b in spans]
+            return list(zip(starts, ends, strict=True))
+        return [(self._map[a], self._map[b - 1] + 1) for a, b in zip(starts, ends, strict=True)]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The code points from token `start` to token `end` (not included)."""
@@ -118,11 +124,15 @@ def fold(text: str) -> str:
     return _MARKUP.sub(lambda m: " " * len(m[0]), folded) if ":" in folded else folded
 
 
-def _alias(folded: str, aliases: Mapping[str, str] | None) -> tuple[str, list[int] | None]:
+def fold_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Aliases and their canonical forms, folded: made once for many texts."""
+    return {fold(a): fold(c) for a, c in aliases.items() if a.strip() and a != c}
+
+
+def _alias(folded: str, pairs: Mapping[str, str] | None) -> tuple[str, list[int] | None]:
     """Aliases replaced by their canonical form, with the offset in the text each character came from."""
-    pairs = {fold(a): fold(c) for a, c in (aliases or {}).items() if a.strip() and a != c}
-    hits = [a for a in pairs if a in folded]
-    if not hits:
+    hits = [a for a in pairs if a in folded] if pairs else []
+    if not pairs or not hits:
         return folded, None
     pattern = re.compile("|".join(_bounded(a) for a in sorted(hits, key=len, reverse=True)))
     out: list[str] = []
@@ -147,12 +157,28 @@ def _bounded(alias: str) -> str:
     return left + re.escape(alias) + right
 
 
+# Words seen so far that stand for themselves, and that do not: a text is looked through by two set operations. Emptied
+# when they have grown to this many.
+_ORDINARY: set[str] = set()
+_SPECIAL: set[str] = set()
+_MOST_WORDS = 100_000
+
+
 def _care(raw: list[str]) -> set[str]:
     """The words of a text that do not stand for themselves: numbers, contractions, sounds."""
-    return {w for w in set(raw) if _special(w)}
+    words = set(raw)
+    new = words - _ORDINARY - _SPECIAL
+    if new:
+        if len(_ORDINARY) + len(_SPECIAL) > _MOST_WORDS:
+            _ORDINARY.clear()
+            _SPECIAL.clear()
+            new = words
+        special = {w for w in new if _special(w)}
+        _SPECIAL.update(special)
+        _ORDINARY.update(new - special)
+    return words & _SPECIAL
 
 
-@lru_cache(maxsize=65536)
 def _special(word: str) -> bool:
     if word in EN_SOUNDS or word in numbers.EN_NUMBER_WORDS or word == "cannot":
         return True
