@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewriter.checks import facts, find, names, negations, shape
+from rewriter.checks import facts, find, marks, names, negations, shape
 from rewriter.checks.align import align
 from rewriter.checks.find import Gap, Segment, weight_of
 from rewriter.checks.normalise import Tokens
@@ -22,30 +22,38 @@ EDGE_LIMIT = 3.0
 
 def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     """Compare, weigh and decide."""
-    if source.code == draft.code:
-        return _accept_copy(source, draft, policy)
-    signs = shape.signs(source, draft)
-    gaps = find.gaps_of(align(source.code, draft.code), source, draft)
+    same = source.code == draft.code
+    if same and source.text == draft.text:
+        return Verdict(accepted=True, score=1.0, findings=_untouched(source, policy))
+    gaps = [] if same else find.gaps_of(align(source.code, draft.code), source, draft)
     found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
     for s in found:
         _place(s, gaps, source, draft, policy)
     found += facts.numbers(gaps, source, draft)
     found += negations.negations(gaps, source, draft)
     found += names.changed(gaps, source, draft)
-    findings = []
-    for s in found:
-        severity = _severity(s, policy)
-        findings.append(_finding(s, source, draft, severity))
-    findings += [_shape_finding(s, source, draft) for s in signs]
+    found += marks.put_in(gaps, source, draft)
+    found += marks.doubled(gaps, draft)
+    found += marks.addresses(source, draft)
+    found += marks.questions(gaps, source, draft)
+    findings = [_finding(s, source, draft, _severity(s, policy)) for s in found]
+    findings += [_shape_finding(s, source, draft) for s in shape.signs(source, draft)]
     findings = [f for f in findings if f.severity == "reject" or f.weight >= find.FLOOR]
     findings.sort(key=lambda f: (-f.weight, f.source or f.draft or (0, 0)))
-    total = sum(map(weight_of, source.forms))
     wrong = sum(f.weight for f in findings if f.severity == "reject")
     return Verdict(
         accepted=not any(f.severity == "reject" for f in findings),
-        score=_score(wrong, total),
+        score=_score(wrong, sum(map(weight_of, source.forms))),
         findings=tuple(findings),
     )
+
+
+def _untouched(source: Tokens, policy: Policy) -> tuple[Finding, ...]:
+    if not policy.untouched or len(source) < DUE:
+        return ()
+    span = (0, len(source.text))
+    message = "untouched: the draft is the source, letter for letter"
+    return (Finding(kind="untouched", severity="warn", weight=0.0, source=span, draft=span, message=message),)
 
 
 def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: Policy) -> None:
@@ -65,23 +73,6 @@ def _score(wrong: float, total: float) -> float:
     return round(max(0.0, 1.0 - wrong / max(total, wrong, 1.0)), 4)
 
 
-def _accept_copy(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
-    findings: tuple[Finding, ...] = ()
-    if policy.untouched and source.text == draft.text and len(source) >= DUE:
-        span = (0, len(source.text))
-        findings = (
-            Finding(
-                kind="untouched",
-                severity="warn",
-                weight=0.0,
-                source=span,
-                draft=span,
-                message="untouched: the draft is the source, letter for letter",
-            ),
-        )
-    return Verdict(accepted=True, score=1.0, findings=findings)
-
-
 def _severity(s: Segment, policy: Policy) -> Severity:
     """Reject where the segment is as heavy as the policy's threshold for its kind."""
     if s.kind == "lost":
@@ -94,6 +85,8 @@ def _severity(s: Segment, policy: Policy) -> Severity:
         limit = 0.0 if policy.negations else NEVER
     elif s.kind in {"changed", "term"}:
         limit = policy.changed if s.kind == "changed" else policy.term
+    elif s.kind == "question" or s.place == "beside":
+        limit = NEVER
     elif s.place == "edge":
         limit = min(EDGE_LIMIT, policy.sentence)
     elif s.place == "sentence":
@@ -127,6 +120,10 @@ def _message(s: Segment, old: str, new: str) -> str:
     if s.kind in {"invented", "duplicate"}:
         what = "said twice" if s.kind == "duplicate" else "not in the source"
         return f"{s.kind}: {_quote(new)} is {what} ({s.weight:.0f} content characters)"
+    if s.kind == "question":
+        return f"question: what ends in {_quote(old)} is asked in the source and not in the draft"
+    if not old:
+        return f"{s.kind}: {_quote(new)} was not said"
     became = f"became {_quote(new)}" if new else "is gone"
     return f"{s.kind}: {_quote(old)} {became}"
 
@@ -141,6 +138,7 @@ _SHAPES = {
     "preface": "the draft talks about its own work",
     "echo": "the draft carries pieces of a prompt or markup",
     "language": "the draft is in another language than the source",
+    "script": "the draft is in the other Chinese script (traditional, simplified) than the source",
 }
 
 
@@ -149,7 +147,7 @@ def _shape_finding(s: shape.Sign, source: Tokens, draft: Tokens) -> Finding:
     weight = sum(map(weight_of, source.forms)) if s.kind in {"refusal", "language"} else float(max(1, len(text) // 2))
     return Finding(
         kind=s.kind,
-        severity="reject",
+        severity="warn" if s.kind == "script" else "reject",
         weight=round(weight, 2),
         source=None,
         draft=(s.start, s.end),

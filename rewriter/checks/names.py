@@ -7,8 +7,9 @@ replace words by synonyms all the time, but nobody's name by somebody else's.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 
@@ -76,39 +77,71 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
         words = [[weight_of(f) for f in side if f[0] != NUMBER] for side in (old, new)]
         if min(max(w, default=0.0) for w in words) < NAMED_WEIGHT:
             continue
-        term = _latin_exchanged(g, source, draft)
-        if g.alike < sound.ALIKE:
-            term = term or _exchanged(g, source, draft) or _put_in(g, source, draft, _distance(gaps, k))
-        same = g.alike >= sound.ALIKE or set(old) & set(new) or any(f[0] == NUMBER for f in old + new)
-        if term or not same:
-            total = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
-            found.append(Segment("term" if term else "changed", total, g.a, g.b, g.c, g.d))
+        weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
+        term = _term(g, source, draft, distance(gaps, k))
+        if term:
+            found.append(Segment("term", weight, *term))
+        elif g.alike < sound.ALIKE and not set(old) & set(new) and not any(f[0] == NUMBER for f in old + new):
+            found.append(Segment("changed", weight, g.a, g.b, g.c, g.d))
     return found
+
+
+def _term(g: Gap, source: Tokens, draft: Tokens, calm: int) -> tuple[int, int, int, int] | None:
+    """The tokens of the name that went and of the one that came, if names were exchanged here."""
+    whole = (g.a, g.b, g.c, g.d)
+    if _latin_exchanged(g, source, draft):
+        return whole
+    if g.alike >= sound.ALIKE:
+        return None
+    if _put_in(g, source, draft, calm):
+        return whole
+    if min(g.b - g.a, g.d - g.c) < SHORTEST_NAME:
+        return _one_character(g, source, draft)
+    return whole if _exchanged(g, source, draft) else None
 
 
 def _exchanged(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Does a Chinese name stand where another word stood, or another word where a name stood?
 
-    A name on either side is enough where whole words were replaced; where one character was (北京, 南京), both sides
-    must be names; so must they where the list is not certain.
+    A certain name on either side is enough; where the list is not certain, both sides must be in it.
     """
-    single = min(g.b - g.a, g.d - g.c) < SHORTEST_NAME
     new = _new_names(draft.code, g.c, g.d, source.code, g.a, g.b)
-    if new == (0 if single else NAME):
-        return not single
+    if new == NAME:
+        return True
     old = _new_names(source.code, g.a, g.b, draft.code, g.c, g.d)
-    return min(new, old) == NAME if single else old == NAME or min(new, old) >= DOUBTFUL
+    return old == NAME or min(new, old) >= DOUBTFUL
 
 
 def _new_names(code: str, a: int, b: int, other: str, c: int, d: int) -> int:
-    """The best grade of a name at code[a:b] that the other side does not have near."""
+    """The best grade of a name in code[a:b] that the other side does not have near."""
     best = 0
-    shortest = max(SHORTEST_NAME, (b - a) * NAME_SHARE)
+    shortest = max(SHORTEST_NAME, math.ceil((b - a) * NAME_SHARE))
     near = other[max(0, c - MOVED_NEAR) : d + MOVED_NEAR]
-    for word in _words(code, a, b):
-        if best < NAME and len(word) >= shortest and (found := grade(word)) > best and word not in near:
-            best = found
+    for i in range(a, b - shortest + 1):
+        for j in range(i + shortest, min(b, i + LONGEST_NAME) + 1):
+            if best < NAME and (found := grade(code[i:j])) > best and code[i:j] not in near:
+                best = found
     return best
+
+
+def _one_character(g: Gap, source: Tokens, draft: Tokens) -> tuple[int, int, int, int] | None:
+    """北京 became 南京: where little was replaced, certain names must cover it on both sides."""
+    old = _covering(source.code, g.a, g.b)
+    new = _covering(draft.code, g.c, g.d) if old else None
+    if not old or not new or source.code[slice(*old)] in draft.code[max(0, g.c - MOVED_NEAR) : g.d + MOVED_NEAR]:
+        return None
+    if draft.code[slice(*new)] in source.code[max(0, g.a - MOVED_NEAR) : g.b + MOVED_NEAR]:
+        return None
+    return (*old, *new)
+
+
+def _covering(code: str, a: int, b: int) -> tuple[int, int] | None:
+    """The longest certain name that covers code[a:b]."""
+    for size in range(LONGEST_NAME, max(SHORTEST_NAME, b - a) - 1, -1):
+        for i in range(max(0, b - size), min(a, len(code) - size) + 1):
+            if grade(code[i : i + size]) == NAME:
+                return i, i + size
+    return None
 
 
 def strangers(code: str, a: int, b: int, other: str) -> int:
@@ -123,19 +156,7 @@ def strangers(code: str, a: int, b: int, other: str) -> int:
     return found
 
 
-def _words(code: str, a: int, b: int) -> Iterator[str]:
-    """Runs within code[a:b] that may be a name; around a single character, runs that cover it."""
-    if b - a >= SHORTEST_NAME:
-        for i in range(a, b - 1):
-            for j in range(i + SHORTEST_NAME, min(b, i + LONGEST_NAME) + 1):
-                yield code[i:j]
-        return
-    for i in range(max(0, b - LONGEST_NAME), a + 1):
-        for j in range(max(b, i + SHORTEST_NAME), min(len(code), i + LONGEST_NAME) + 1):
-            yield code[i:j]
-
-
-def _distance(gaps: Sequence[Gap], k: int) -> int:
+def distance(gaps: Sequence[Gap], k: int) -> int:
     """Tokens to the nearest other gap."""
     before = gaps[k].a - gaps[k - 1].b if k else CALM
     after = gaps[k + 1].a - gaps[k].b if k + 1 < len(gaps) else CALM

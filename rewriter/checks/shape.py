@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rewriter.checks.normalise import Tokens
+from rewriter.checks.normalise import SIMPLIFIED, TRADITIONAL, Tokens
 
 # Share of Chinese characters from which a text is Chinese, and below which it is not.
 MOSTLY_HAN = 0.5
 HARDLY_HAN = 0.1
 _HAN = re.compile("[\u3400-\ufaff\U00020000-\U0003ffff]+")
+# Different characters that only one script has, from which a text is in that script.
+SCRIPT = 3
 # Tokens below which the language of a text cannot be told.
 ENOUGH_TOKENS = 8
 
@@ -64,7 +66,16 @@ class Sign:
 
 def signs(source: Tokens, draft: Tokens) -> list[Sign]:
     """Every wrong shape of the draft."""
-    return [*_wordings(source.text, draft.text), *_language(source, draft)]
+    found = [*_wordings(source.text, draft.text), *_language(source, draft)]
+    return [*found, Sign("script", 0, len(draft.text))] if other_script(source.text, draft.text) else found
+
+
+def other_script(source: str, draft: str) -> bool:
+    """Is one text in traditional characters and the other in simplified ones?"""
+    old, new = ([len(signs & set(text)) for text in (source, draft)] for signs in (TRADITIONAL, SIMPLIFIED))
+    was_old, is_old = (a >= SCRIPT and a > b for a, b in zip(old, new, strict=True))
+    was_new, is_new = (b >= SCRIPT and b > a for a, b in zip(old, new, strict=True))
+    return (was_old and is_new) or (was_new and is_old)
 
 
 def _wordings(source: str, draft: str) -> list[Sign]:
