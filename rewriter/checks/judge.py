@@ -65,7 +65,7 @@ def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: P
         s.place = find.place_of(s, gaps, draft)
         if find.doubled(s, source, draft):
             s.kind = "duplicate"
-        elif s.place in {"clause", "inner"} and names.strangers(draft.code, s.c, s.d, source.code) >= STRANGERS:
+        elif s.place in {"clause", "inner"} and names.strangers(draft.letters, s.c, s.d, source.letters) >= STRANGERS:
             s.place = "sentence"
 
 

@@ -105,10 +105,10 @@ def _exchanged(g: Gap, source: Tokens, draft: Tokens) -> bool:
 
     A certain name on either side is enough; where the list is not certain, both sides must be in it.
     """
-    new = _new_names(draft.code, g.c, g.d, source.code, g.a, g.b)
+    new = _new_names(draft.letters, g.c, g.d, source.letters, g.a, g.b)
     if new == NAME:
         return True
-    old = _new_names(source.code, g.a, g.b, draft.code, g.c, g.d)
+    old = _new_names(source.letters, g.a, g.b, draft.letters, g.c, g.d)
     return old == NAME or min(new, old) >= DOUBTFUL
 
 
@@ -126,11 +126,11 @@ def _new_names(code: str, a: int, b: int, other: str, c: int, d: int) -> int:
 
 def _one_character(g: Gap, source: Tokens, draft: Tokens) -> tuple[int, int, int, int] | None:
     """北京 became 南京: where little was replaced, certain names must cover it on both sides."""
-    old = _covering(source.code, g.a, g.b)
-    new = _covering(draft.code, g.c, g.d) if old else None
-    if not old or not new or source.code[slice(*old)] in draft.code[max(0, g.c - MOVED_NEAR) : g.d + MOVED_NEAR]:
+    old = _covering(source.letters, g.a, g.b)
+    new = _covering(draft.letters, g.c, g.d) if old else None
+    if not old or not new or source.letters[slice(*old)] in draft.letters[max(0, g.c - MOVED_NEAR) : g.d + MOVED_NEAR]:
         return None
-    if draft.code[slice(*new)] in source.code[max(0, g.a - MOVED_NEAR) : g.b + MOVED_NEAR]:
+    if draft.letters[slice(*new)] in source.letters[max(0, g.a - MOVED_NEAR) : g.b + MOVED_NEAR]:
         return None
     return (*old, *new)
 

@@ -110,6 +110,15 @@ class Tokens:
             return list(zip(starts, ends, strict=True))
         return [(self._map[a], self._map[b - 1] + 1) for a, b in zip(starts, ends, strict=True)]
 
+    @cached_property
+    def letters(self) -> str:
+        """`code` with numbers of one character written as they are, so that 四川 and 张三 can be looked up."""
+        if not self._first:
+            return self.code
+        raw = self._parts[1::2]
+        numbered = [(f[0] == NUMBER and len(raw[i]) == 1, i) for f, i in zip(self.forms, self._first, strict=True)]
+        return "".join(raw[i] if one else c for c, (one, i) in zip(self.code, numbered, strict=True))
+
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The code points from token `start` to token `end` (not included)."""
         return (self.spans[start][0], self.spans[end - 1][1])

@@ -96,8 +96,12 @@ def _wordings(source: str, draft: str) -> list[Sign]:
 
 
 def _said(words: str, source: str) -> bool:
-    """Does the source speak that way itself?"""
-    return words.lower() in source.lower()
+    """Does the source speak that way itself, however it is punctuated?"""
+    return _letters(words) in _letters(source)
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
 
 
 def _language(source: Tokens, draft: Tokens) -> list[Sign]:
