@@ -70,7 +70,7 @@ def _is_chinese(text: str, match: re.Match[str]) -> bool:
     if word in _POINTERS.split():
         return begins or not _SAID_OF.match(text, end)
     # 就是就是 alone agrees.
-    return not begins or text[end : end + 1].isalnum()
+    return word != "就是" or not begins or text[end : end + 1].isalnum()
 
 
 def _is_english(text: str, match: re.Match[str]) -> bool:

@@ -19,7 +19,7 @@ _TO_HALF = {
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]+(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]\u200b)")
 # Several spaces between words, or one as wide as a Chinese character. Not at a line's start (indent) or end (a line
 # break in markdown).
-_SPACES = re.compile(r"[ \t\u00a0\u3000](?:[ \t\u00a0\u3000]+|(?<=\u3000))(?=\S)")
+_SPACES = re.compile(r"[ \t\u00a0\u3000](?<![ \t\u00a0\u3000].)(?:[ \t\u00a0\u3000]++|(?<=\u3000))(?=\S)")
 # A half-width comma, question or exclamation mark or semicolon between Chinese characters is a slip of the recogniser.
 # Full stops and colons may belong to a number, a time or an address and stay.
 _PUNCTUATION = re.compile(r"[,?!;](?<=[\u4e00-\u9fff].)(?=[\u4e00-\u9fff])")
