@@ -21,7 +21,8 @@ _FEWEST = 3
 
 # A line ends like this where its sentence does, or where a hyphen may be part of the word or of the wrapping.
 _ENDS = re.compile(r"[。！？!?.…:：;；”」』）)\]|\-]\s*$")
-_NEW = re.compile(r"\s*(?:[-*+#>|•·]|\d+[.、)）]|\[|[^\s:：]{1,20}[:：])")
+# A list item, a heading, a quote, a bracket, or a name of one to three words and a colon begins something new.
+_NEW = re.compile(r"\s*(?:[-*+#>|•·]|\d+[.、)）]|\[|[^\s:：]{1,20}(?: [^\s:：]{1,20}){0,2}[:：])")
 _HAN = re.compile(r"[\u2e80-\u9fff，、]")
 _PUNCTUATION = re.compile(r"[，、。！？；,;!?]|\. ")
 

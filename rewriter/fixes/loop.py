@@ -29,7 +29,8 @@ _CLAUSES, _WORDS = 6, 30
 # both at least eighteen characters stood there before. Most clauses are told apart by that without looking at words.
 _SHORTEST, _SAID_BEFORE = 20, 18
 
-_CLAUSE = re.compile(r"[^，。！？!?,、；;：:…\n]+")
+# A full stop inside a word (3.5, e.g) ends no clause.
+_CLAUSE = re.compile(r"[^，。！？!?,、；;：:…\n.]+(?:\.\w[^，。！？!?,、；;：:…\n.]*)*")
 _WORD = re.compile(r"[^\W_\u2e80-\u9fff]+(?:['’\-][^\W_\u2e80-\u9fff]+)*|[\u2e80-\u9fff]")
 _HAN = re.compile(r"[\u2e80-\u9fff]")
 _NOISE = re.compile(r"[\W_]+")
@@ -77,7 +78,8 @@ def _loops(text: str, spans: Sequence[tuple[int, int]], words: Sequence[str], lo
             continue
         for run in re.finditer(rb"\x01{%d,}" % (lag * (_FEWEST - 1)), same):
             first, count = run.start(), (run.end() - run.start()) // lag + 1
-            if count >= _needed(keys[first : first + lag]):
+            unit = keys[first : first + lag]
+            if count >= _needed(unit) and not _is_periodic(unit):
                 edits.append(_edit(text, spans, first, lag, count))
                 for i in range(first, first + lag * count):
                     keys[i] = f"\0{i}"  # like no other, so that no longer unit is found in here
@@ -90,6 +92,12 @@ def _edit(text: str, spans: Sequence[tuple[int, int]], first: int, lag: int, cou
     unit = text[spans[first][0] : end].strip()
     quote = unit if len(unit) <= _QUOTE else f"{unit[:_QUOTE]}…"
     return Edit("loop", end, last, "", count, f"recogniser loop: «{quote}» stood here {count} times in a row")
+
+
+def _is_periodic(unit: Sequence[str]) -> bool:
+    """Whether the unit is a shorter one repeated, which stands by that one's number: 没问题 eight times is no loop."""
+    size = len(unit)
+    return any(size % d == 0 and unit[d:] == unit[:-d] for d in range(1, size // 2 + 1))
 
 
 def _needed(unit: Sequence[str]) -> int:
