@@ -227,10 +227,14 @@ def _segment(kind: str, weight: float, first: Gap, last: Gap) -> Segment:
 
 
 def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
-    """Is most of what a segment invented said elsewhere in the source already (a duplicate)?"""
+    """Is most of what a segment invented said elsewhere in `source` already (a duplicate)?
+
+    `source` may be the draft itself: then the segment's own place does not count.
+    """
     code = draft.code[segment.c : segment.d]
     runs = [code[i : i + 3] for i in range(len(code) - 2)]
-    said = source.code if len(runs) < SHORT else _runs(source.code, 3)
+    whole = draft.code[: segment.c] + draft.code[segment.d :] if source is draft else source.code
+    said = whole if len(runs) < SHORT else _runs(whole, 3)
     return bool(runs) and sum(run in said for run in runs) >= SAID_TWICE * len(runs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewriter.checks import facts, find, marks, names, negations, shape
+from rewriter.checks import cover, facts, find, marks, names, negations, shape
 from rewriter.checks.align import align
 from rewriter.checks.find import Gap, Segment, weight_of
 from rewriter.checks.normalise import Tokens
@@ -15,9 +15,6 @@ QUOTE = 60
 DUE = 40
 # Names that nobody mentioned make up a story: with this many, words put into a sentence weigh like a sentence put in.
 STRANGERS = 2
-# Text put in before the first or after the last word of the source: an editor has no reason to, a model that talks
-# about its work or goes on with the story does. 0.2 % of human rewrites have more than this there.
-EDGE_LIMIT = 3.0
 
 
 def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
@@ -26,7 +23,10 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     if same and source.text == draft.text:
         return Verdict(accepted=True, score=1.0, findings=_untouched(source, policy))
     gaps = [] if same else find.gaps_of(align(source.code, draft.code), source, draft)
-    found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
+    if policy.paraphrase:
+        found = cover.uncovered(source, draft)
+    else:
+        found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
     for s in found:
         _place(s, gaps, source, draft, policy)
     found += facts.numbers(gaps, source, draft)
@@ -61,9 +61,9 @@ def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: P
     if s.kind == "lost":
         if s.weight >= min(policy.lost, policy.thinned) and find.bracketed(s, source):
             s.place = "note"
-    elif s.weight >= min(EDGE_LIMIT, policy.sentence):
+    elif s.weight >= min(policy.edge, policy.sentence, policy.twice):
         s.place = find.place_of(s, gaps, draft)
-        if find.doubled(s, source, draft):
+        if find.doubled(s, source, draft) or (policy.paraphrase and find.doubled(s, draft, draft)):
             s.kind = "duplicate"
         elif s.place in {"clause", "inner"} and names.strangers(draft.letters, s.c, s.d, source.letters) >= STRANGERS:
             s.place = "sentence"
@@ -88,9 +88,11 @@ def _severity(s: Segment, policy: Policy) -> Severity:
     elif s.kind == "question" or s.place == "beside":
         limit = NEVER
     elif s.place == "edge":
-        limit = min(EDGE_LIMIT, policy.sentence)
+        limit = policy.edge
     elif s.place == "sentence":
         limit = policy.sentence
+    elif s.kind == "duplicate":
+        limit = policy.twice
     else:
         limit = policy.clause if s.place == "clause" else policy.woven
     return "reject" if s.weight >= limit else "warn"
