@@ -17,6 +17,7 @@ from rewriter.errors import RewriterError
 
 if TYPE_CHECKING:
     from rewriter.api import Rewriter
+    from rewriter.glossary.mining import Suggestion
 
 EXIT_REJECTED, EXIT_INTERRUPTED = 4, 130
 
@@ -271,7 +272,7 @@ def print_pairs(verdicts: Iterable[dict[str, Any]], as_json: bool) -> None:
 
 @cli.group(cls=Group)
 def glossary() -> None:
-    """Names and terms: check a glossary file, see what it finds."""
+    """Names and terms: check a glossary file, see what it finds, find candidates for one."""
 
 
 @glossary.command(epilog="Example:\nrewriter glossary schema > glossary.schema.json")
@@ -318,6 +319,63 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
         click.echo(
             f"{h.start:>8} {h.end:>8}  {transcript.text[h.start : h.end]} -> {h.canonical}  ({h.how}, {h.score:.2f})"
         )
+    return 0
+
+
+@glossary.command(
+    epilog="Example:\nrewriter glossary suggest lectures/ --context slides.md --context people.txt -o found.yaml\n"
+    "rewriter glossary suggest talk.txt --glossary terms.yaml"
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
+@click.option("--context", "-c", multiple=True, metavar="FILE", help="Slides, lists of people: names spelt right.")
+@click.option("--glossary", "-g", "files", multiple=True, metavar="FILE", help="What you have; only new is shown.")
+@click.option("--most", type=int, default=40, show_default=True, metavar="N", help="Terms written in one way only.")
+@click.option("--out", "-o", metavar="OUT", help="Write a glossary file to review, instead of printing it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def suggest(
+    inputs: tuple[str, ...],
+    context: tuple[str, ...],
+    files: tuple[str, ...],
+    most: int,
+    out: str | None,
+    as_json: bool,
+) -> int:
+    """Find candidates for a glossary in transcripts: names written in several ways, or heard as in your documents.
+
+    Needs no model. The result is a glossary file with counts and examples, for you to review.
+    """
+    from rewriter.glossary.proposing import suggest_from_files
+
+    return print_suggestions(suggest_from_files(inputs, context=context, glossary=files, most=most), out, as_json)
+
+
+@glossary.command(
+    epilog="Example:\nrewriter glossary learn talk.txt talk-corrected.txt --glossary terms.yaml -o new.yaml"
+)
+@click.argument("source", metavar="SOURCE")
+@click.argument("corrected", metavar="CORRECTED")
+@click.option("--glossary", "-g", "files", multiple=True, metavar="FILE", help="What you have; only new is shown.")
+@click.option("--out", "-o", metavar="OUT", help="Write a glossary file to review, instead of printing it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def learn(source: str, corrected: str, files: tuple[str, ...], out: str | None, as_json: bool) -> int:
+    """Learn aliases from a correction made by hand: SOURCE as it was heard, CORRECTED as it should read."""
+    from rewriter.glossary.proposing import learn_from_files
+
+    return print_suggestions(learn_from_files(source, corrected, glossary=files), out, as_json)
+
+
+def print_suggestions(found: Sequence[Suggestion], out: str | None, as_json: bool) -> int:
+    """Suggestions as a file, as JSON, or as the file would be."""
+    from rewriter.glossary.proposing import write_new
+    from rewriter.glossary.writing import to_yaml
+
+    if out is not None:
+        write_new(out, found)
+        click.echo(f"{len(found)} suggestion(s) in {out}", err=as_json)
+    if as_json:
+        say({"suggestions": [one.model_dump(mode="json") for one in found]})
+    elif out is None:
+        click.echo(to_yaml(found), nl=False)
     return 0
 
 

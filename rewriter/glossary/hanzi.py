@@ -56,10 +56,10 @@ class Hanzi:
             end = start + len(spoken)
             if start < 0 or not runs.holds(start, end):
                 continue
-            distance = _distance(text[start:end], spoken, per_syllable * len(spoken))
-            if distance is not None:
+            apart = distance(text[start:end], spoken, per_syllable * len(spoken))
+            if apart is not None:
                 usual = runs.cost(start, end)
-                yield Candidate(start, end, self._names[number][0], distance, usual, len(spoken))
+                yield Candidate(start, end, self._names[number][0], apart, usual, len(spoken))
 
     def _places(self, coded: str) -> set[tuple[int, int]]:
         """Where a term may begin, with its number; from the pieces of terms that stand there."""
@@ -128,7 +128,7 @@ def _pieces(spoken: Sequence[Sequence[str]], few: bool) -> Iterator[tuple[int, s
             yield from ((0, classes[: size // 2]), (size // 2, classes[size // 2 :]))
 
 
-def _distance(run: str, spoken: Sequence[Sequence[str]], limit: float) -> float | None:
+def distance(run: str, spoken: Sequence[Sequence[str]], limit: float) -> float | None:
     """How far a run sounds from a term, in nats, or None where it is more than `limit`."""
     total = 0.0
     for char, options in zip(run, spoken, strict=True):

@@ -49,6 +49,11 @@ class Reading:
         """What the run costs more than it would without run[start:end]: words that straddle the ends count in full."""
         return self._ahead[-1] - self._ahead[start] - self._back[end]
 
+    def breaks(self) -> list[int]:
+        """Where a cheapest way to read the run has the end of a word, the run's own ends included."""
+        whole = self._ahead[-1] + 1e-9
+        return [at for at in range(len(self._ahead)) if self._ahead[at] + self._back[at] <= whole]
+
 
 def _forward(run: str) -> list[float]:
     """Cost of run[:i], for each i."""

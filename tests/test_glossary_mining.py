@@ -1,0 +1,193 @@
+"""Candidates from transcripts and documents, aliases from corrections, and the file a person reviews."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewriter.errors import GlossaryError, InputError, OutputError
+from rewriter.glossary import Glossary, lint
+from rewriter.glossary.learning import learn
+from rewriter.glossary.mining import Document, Form, Suggestion, suggest
+from rewriter.glossary.proposing import learn_from_files, suggest_from_files, write_new
+from rewriter.glossary.unusual import same_word, stretches
+from rewriter.glossary.writing import to_yaml
+
+CASES = Path(__file__).parent / "cases"
+
+
+def load(name: str) -> list[Any]:
+    return [pytest.param(case, id=case["name"]) for case in json.loads((CASES / name).read_text(encoding="utf-8"))]
+
+
+def ways(suggestions: list[Suggestion]) -> list[list[str]]:
+    return [[one.canonical, *(form.text for form in one.forms)] for one in suggestions if one.forms]
+
+
+@pytest.mark.parametrize("case", load("glossary_mining.json"))
+def test_mining(case: dict[str, Any]) -> None:
+    context = [Document("slides.md", case["context"])] if "context" in case else []
+    found = suggest([Document("talk.txt", case["text"])], context=context)
+    assert sorted([names[0], *sorted(names[1:])] for names in ways(found)) == sorted(
+        [names[0], *sorted(names[1:])] for names in case["families"]
+    )
+    if "once" in case:
+        assert [one.canonical for one in found if not one.forms] == case["once"]
+
+
+TALK = "云汐平台很稳定。后来云西平台升级了，云昔平台又坏了一次，今天云汐平台恢复了，云汐平台。"
+
+
+def test_a_document_says_which_spelling_is_right() -> None:
+    [found] = suggest([Document("talk.txt", TALK)], context=[Document("people.txt", "云昔\n")])
+    assert (found.canonical, found.origin) == ("云昔", "document")
+    assert found.own is not None
+    assert found.own.count == 1
+    assert [(form.text, form.count) for form in found.forms] == [("云汐", 3), ("云西", 1)]
+
+
+def test_what_the_glossary_knows_is_left_out() -> None:
+    known = Glossary.from_terms([{"canonical": "云汐", "aliases": ["云西"]}, "Velomir"])
+    [found] = suggest([Document("talk.txt", TALK + "Velomir, Velomir, Velomir")], known=known)
+    assert (found.canonical, found.origin, [form.text for form in found.forms]) == ("云汐", "glossary", ["云昔"])
+    whole = Glossary.from_terms([{"canonical": "云汐", "aliases": ["云西", "云昔"]}])
+    assert suggest([Document("talk.txt", TALK)], known=whole) == []
+
+
+def test_forms_are_counted_over_all_transcripts_and_quoted_where_they_first_stand() -> None:
+    files = [Document("a.txt", "开场。\n云汐平台好。云汐平台稳。云西平台"), Document("b.txt", "云西平台，云汐平台")]
+    [found] = suggest(files)
+    assert found.own == Form(text="云汐", count=3, example="开场。 [云汐]平台好。云汐平台稳。云西平台", where="a.txt:2")
+    assert [(form.text, form.count, form.where) for form in found.forms] == [("云西", 2, "a.txt:2")]
+
+
+def test_at_most_so_many_that_are_written_in_one_way() -> None:
+    text = "。".join(
+        f"{name}{verb}" for name in ("鎏金匣", "Quillbase", "霁川绘梦") for verb in ("很好", "坏了", "来了")
+    )
+    assert len(suggest([Document("t", text)])) == 3
+    assert [one.canonical for one in suggest([Document("t", text)], most=1)] == ["霁川绘梦"]
+    assert suggest([Document("t", text)], most=0) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("cluster", "clusters", True),
+        ("scale", "scaling", True),
+        ("open api", "open-api", True),
+        ("deep learning", "deep learning ai", True),
+        ("quillbase", "quilbase", False),
+        ("云汐", "云西", False),
+    ],
+)
+def test_same_word(left: str, right: str, same: bool) -> None:
+    assert same_word(left, right) == same_word(right, left) == same
+
+
+@given(st.text("云汐西平台我们的abc -Quil。，\n很好", max_size=80))
+def test_stretches_stand_where_they_say(text: str) -> None:
+    found = stretches([text])
+    for key, stretch in (*found.chinese.items(), *found.latin.items()):
+        assert stretch.place[0] == 0
+        assert text[stretch.place[1] :].startswith(stretch.first)
+        assert (
+            1
+            <= stretch.count
+            == sum(stretch.spellings.values())
+            <= len(re.findall(f"(?={re.escape(key)})", text.lower()))
+        )
+
+
+def test_hostile_texts_take_bounded_time() -> None:
+    """A bound against blow-up only: over twenty times what it takes."""
+    begin = time.perf_counter()
+    for unit in ("云西云汐", "Quillbase Quilbase ", "哈", "a b c "):
+        suggest([Document("t", unit * (20_000 // len(unit)))])
+    assert time.perf_counter() - begin < 60
+
+
+# --- learning --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", load("glossary_learning.json"))
+def test_learning(case: dict[str, Any]) -> None:
+    known = Glossary.from_terms(case.get("known", []))
+    found = learn(Document("a", case["source"]), Document("b", case["corrected"]), known=known)
+    assert {one.canonical: [form.text for form in one.forms] for one in found} == case["learnt"]
+    assert all(one.origin == "correction" for one in found)
+
+
+def test_corrections_are_counted() -> None:
+    source = Document("a", "云西好。云西稳。云昔快。云西")
+    [found] = learn(source, Document("b", source.text.replace("云西", "云汐").replace("云昔", "云汐")))
+    assert [(form.text, form.count, form.where) for form in found.forms] == [("云西", 3, "a:1"), ("云昔", 1, "a:1")]
+
+
+@settings(max_examples=50)
+@given(st.text("云汐西平台我们abcQuil 。，\n", max_size=60), st.text("云汐西平台我们abcQuil 。，\n", max_size=60))
+def test_learnt_forms_stand_in_the_texts(source: str, corrected: str) -> None:
+    for one in learn(Document("a", source), Document("b", corrected)):
+        assert one.canonical in corrected
+        assert all(form.text in " ".join(source.split()) for form in one.forms)
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), min_size=2, max_size=6), st.text(max_size=30))
+def test_the_file_is_a_glossary_whatever_stands_in_it(names: list[str], example: str) -> None:
+    names = list(dict.fromkeys(" ".join(name.split()) for name in names))
+    names = [n for n in names if n and all(c.isprintable() for c in n)]
+    if len({n.casefold() for n in names}) < len(names) or len(names) < 2:
+        return
+    forms = tuple(Form(text=name, count=1, example=example, where="x") for name in names[1:])
+    one = Suggestion(canonical=names[0], origin="transcripts", own=None, forms=forms)
+    path = Path(to_file(to_yaml([one])))
+    [term] = Glossary.load(path).terms
+    assert (term.canonical, list(term.aliases)) == (names[0], names[1:])
+
+
+def to_file(text: str) -> str:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False, encoding="utf-8") as file:
+        file.write(text)
+    return file.name
+
+
+def test_what_is_written_in_one_way_is_commented_out(tmp_path: Path) -> None:
+    path = tmp_path / "found.yaml"
+    path.write_text(to_yaml(suggest([Document("t", "鎏金匣是新的，我们买了鎏金匣，鎏金匣很好用。")])), encoding="utf-8")
+    assert Glossary.load(path).terms == ()
+    assert lint(path) == []
+    opened = path.read_text(encoding="utf-8").replace("terms: []", "terms:").replace("#  - ", "  - ")
+    path.write_text(opened, encoding="utf-8")
+    assert [term.canonical for term in Glossary.load(path).terms] == ["鎏金匣"]
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("talks").mkdir()
+    Path("talks/one.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n云汐平台好\n", encoding="utf-8")
+    Path("talks/two.txt").write_text("云汐平台稳，云西平台坏了，云汐平台", encoding="utf-8")
+    Path("people.csv").write_text("name,role\n云西,host\n", encoding="utf-8")
+    [found] = suggest_from_files(["talks"], context=["people.csv"])
+    assert (found.canonical, found.forms[0].text, found.forms[0].count) == ("云西", "云汐", 3)
+    write_new("found.yaml", [found])
+    with pytest.raises(OutputError, match=r"found\.yaml: is there already, and may hold your review"):
+        write_new("found.yaml", [])
+    assert [term.canonical for term in Glossary.load("found.yaml").terms] == ["云西"]
+    Path("fixed.txt").write_text("云汐平台稳，云汐平台坏了，云汐平台", encoding="utf-8")
+    assert ways(learn_from_files("talks/two.txt", "fixed.txt")) == [["云汐", "云西"]]
+    with pytest.raises(InputError, match=r"absent\.md: no such file"):
+        suggest_from_files(["talks"], context=["absent.md"])
+    with pytest.raises(GlossaryError, match=r"absent\.yaml"):
+        suggest_from_files(["talks"], glossary=["absent.yaml"])
