@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from rewriter.cache.answers import _plain
+from rewriter.cache.entry import pack
 
 from rewriter.cache import PassageCache, request_key
 from rewriter.cache import seal as sealing
@@ -80,8 +80,8 @@ def run(folder: Path, entries: int) -> None:
     requests, answers = [request(n) for n in range(entries)], [answer(n) for n in range(entries)]
     keys = [request_key("https://api.example.com/v1", r) for r in requests]
     raws = [bytes.fromhex(k) for k in keys]
-    sealed = [sealing.seal(r, _plain(a, ABOUT, 1.0)) for r, a in zip(raws, answers, strict=True)]
-    cache, raw = PassageCache(folder / "cache"), raw_database(folder / "raw.db")
+    sealed = [sealing.seal(r, pack(a, ABOUT, 1.0)) for r, a in zip(raws, answers, strict=True)]
+    cache, raw = PassageCache(folder / "cache", memory=0), raw_database(folder / "raw.db")
 
     ours, theirs = [], []
     parts = [list(range(entries))[p::6] for p in range(6)]  # in turns, so that a slow moment hits both
@@ -107,7 +107,13 @@ def run(folder: Path, entries: int) -> None:
     print(f"hit      {median(ours):8.1f} us   raw {base:8.1f} us   {median(ours) / base:.2f} x raw")
     print(f"key+hit  {median(with_key):8.1f} us   raw {base:8.1f} us   {median(with_key) / base:.2f} x raw")
 
-    plain = sum(len(_plain(a, ABOUT, 1.0)) for a in answers)
+    front = PassageCache(folder / "cache")
+    few = [n % 500 for n in range(5000)]
+    timed(lambda n: front.get(keys[n]), few)
+    print(f"memory   {timed(lambda n: front.get(keys[n]), few):8.2f} us")
+    front.close()
+
+    plain = sum(len(pack(a, ABOUT, 1.0)) for a in answers)
     text = sum(len(a.text.encode()) for a in answers)
     cache.close()
     raw.close()

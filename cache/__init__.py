@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .answers import CacheStats, PassageCache, VerifyReport, default_folder, open_cache
+from .answers import PassageCache, default_folder, open_cache
+from .entry import Entry
 from .keys import request_key
+from .tally import Saved
+from .upkeep import CacheStats, VerifyReport
 
-__all__ = ["CacheStats", "PassageCache", "VerifyReport", "default_folder", "open_cache", "request_key"]
+__all__ = [
+    "CacheStats",
+    "Entry",
+    "PassageCache",
+    "Saved",
+    "VerifyReport",
+    "default_folder",
+    "open_cache",
+    "request_key",
+]

@@ -2,66 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 import os
 import sqlite3
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rewriter.errors import CacheError
-from rewriter.records import Answer, Record
+from rewriter.records import Answer, Usage
 
-from . import seal
-from .flight import Flights
+from . import moving, seal, upkeep
+from .entry import About, Entry, Opened, entry_of, label_of, pack, unpack
+from .flight import Flights, Turnstile
+from .front import ENTRIES, Front
+from .tally import Tally
+from .upkeep import CacheStats, VerifyReport
 
 if TYPE_CHECKING:
     from .store import Row, Store
 
-About = Mapping[str, str | int | float]
 FOLDER_VARIABLE = "REWRITER_CACHE"
+SIZE_VARIABLE = "REWRITER_CACHE_SIZE"
+AGE_VARIABLE = "REWRITER_CACHE_DAYS"
 ELSEWHERE = "Choose another folder with --cache DIR, or go without with --no-cache."
 SECONDS_PER_DAY = 86400.0
 # With a size limit, a prune goes below it by this part, so that not every put prunes again.
 PRUNE_SLACK = 0.1
-EXPORT_FORMAT = {"format": "transcript-rewriter answers", "version": 1}
-
-
-class CacheStats(Record):
-    """What a cache holds, and what it was asked since it was opened.
-
-    `bytes` is the size of its files; `payload` that of the sealed entries. `models` and `styles` count entries by what
-    was said in `about`. `hits`, `misses`, `damaged` (of the misses) and `newer` (of the misses) are this object's own.
-    Times are ISO 8601, UTC.
-    """
-
-    entries: int
-    bytes: int
-    payload: int
-    models: dict[str, int]
-    styles: dict[str, int]
-    oldest: str | None
-    newest: str | None
-    hits: int
-    misses: int
-    damaged: int
-    newer: int
-
-
-class VerifyReport(Record):
-    """Entries read; how many are sound, of a newer version (left alone), damaged (moved to the file `set_aside`)."""
-
-    entries: int
-    sound: int
-    newer: int
-    damaged: int
-    set_aside: str | None = None
+# Seconds between two looks whether another process's call for the same key is back; a call takes seconds.
+FIRST_LOOK, LAST_LOOK = 0.02, 0.25
 
 
 def default_folder() -> Path:
@@ -75,11 +50,32 @@ def default_folder() -> Path:
 
 
 def open_cache(path: Path | str | None = None) -> PassageCache:
-    """The cache in a folder, by default the user's own. Raises CacheError where it cannot be opened."""
-    return PassageCache(path if path is not None else default_folder())
+    """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
+    REWRITER_CACHE_DAYS where they are set. Raises CacheError where it cannot be opened or a limit is no number.
+    """
+    size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
+    return PassageCache(
+        path if path is not None else default_folder(),
+        size_limit=int(size) if size is not None else None,
+        max_age=days,
+    )
 
 
-def _raw_key(key: str) -> bytes:
+def _limit(variable: str) -> float | None:
+    said = os.environ.get(variable)
+    if not said:
+        return None
+    try:
+        value = float(said)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise CacheError(f"{variable} is {said[:40]!r}.", remedy="Give a number above 0, or unset it.")
+    return value
+
+
+def raw_key(key: str) -> bytes:
+    """The 32 bytes of a key. Raises CacheError for what is none."""
     try:
         raw = bytes.fromhex(key)
     except ValueError:
@@ -89,42 +85,9 @@ def _raw_key(key: str) -> bytes:
     return raw
 
 
-def _plain(answer: Answer, about: About, when: float) -> bytes:
-    """The payload: a line of JSON on where the answer came from, a line of JSON with the answer.
-
-    Two lines, so that a hit parses the second only. Not ASCII: escapes would make Chinese twice as long.
-    """
-    lines = ({"about": dict(about), "when": when}, answer.model_dump(mode="json"))
-    text = "\n".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) for line in lines)
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _answer(key: bytes, sealed: object) -> Answer:
-    """The answer of an entry. Raises seal.Damaged or seal.Newer."""
-    plain = seal.unseal(key, sealed)
-    try:
-        text = plain[plain.index(b"\n") :].decode("utf-8", "surrogatepass")
-        return Answer.model_validate(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise seal.Damaged("the payload is no answer") from error
-
-
-def _opened(key: bytes, sealed: object) -> tuple[Answer, dict[str, Any], float]:
-    """The answer of an entry, what is known about it, and when it was stored. Raises seal.Damaged or seal.Newer."""
-    answer = _answer(key, sealed)
-    try:
-        known = json.loads(seal.unseal(key, sealed).partition(b"\n")[0])
-        return answer, dict(known["about"]), float(known["when"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise seal.Damaged("the payload does not say where it came from") from error
-
-
-def _stamp() -> str:
+def stamp() -> str:
+    """The time, as part of a file name."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-
-
-def _iso(when: float) -> str:
-    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")
 
 
 class PassageCache:
@@ -132,20 +95,34 @@ class PassageCache:
 
     `put` returns when the answer is on disk; a kill after that loses nothing. `get` writes nothing, and gives back an
     answer only where its seal, key and shape are right; all else is a miss, counted in `stats()`. Nothing is removed
-    unless `size_limit` (bytes of entries) asks for it: then the oldest go first. Calls block for the time of one SQLite
-    statement: some microseconds for a hit, one fsync for a put. `notices` collects what a user should hear.
+    unless `size_limit` (bytes of entries) asks for it: then the oldest go first, pinned ones never. With `max_age`
+    (days) an older entry that is not pinned is a miss; it is removed only by `prune`. `memory` is how many answers are
+    also held in memory. Calls block for the time of one SQLite statement: some microseconds for a hit, one fsync for a
+    put. `notices` collects what a user should hear.
     """
 
-    def __init__(self, path: Path | str, *, size_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        size_limit: int | None = None,
+        max_age: float | None = None,
+        memory: int = ENTRIES,
+    ) -> None:
         """Open the cache in folder `path`, made where missing. Raises CacheError with a remedy."""
         self.path = Path(path).expanduser().absolute()
-        self.size_limit = size_limit
+        self.size_limit, self.max_age = size_limit, max_age
         self.notices: list[str] = []
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.tally = Tally(self.path)
+        self._front = Front(lambda: self.store.changed(), memory)  # noqa: PLW0108  the store may be replaced
         self._flights = Flights()
+        self._turnstile = Turnstile(self.path)
+        self._refreshed: set[str] = set()
         self._lock = threading.Lock()
         self._written: int | None = None
-        self._store = self._open()
+        self.store = self._open()
+        self.store.changed()  # what other processes do is seen from here on
 
     # --- opening and mending ---
 
@@ -185,7 +162,7 @@ class PassageCache:
         with self._alone():
             if sound(self.path / DATABASE):
                 return
-            aside = f"damaged-{_stamp()}.db"
+            aside = f"damaged-{stamp()}.db"
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     (self.path / (DATABASE + suffix)).rename(self.path / (aside + suffix))
@@ -211,52 +188,77 @@ class PassageCache:
             return False
         assert isinstance(row.key, bytes) and isinstance(row.value, bytes)
         try:
-            *_, when = _opened(row.key, row.value)
+            when = entry_of(row.key, row.value).when
         except (seal.Damaged, seal.Newer):
             return False
-        return store.write_if_absent(row.key, row.value, when)
+        return store.write_if_absent(row.key, row.value, when, pinned=row.pinned)
 
-    def _mend(self, store: Store, error: sqlite3.Error) -> bool:
+    def mend(self, store: Store, error: sqlite3.Error) -> bool:
         """After an error of SQLite: where the file is damaged, go on with a fresh one. Says whether it was."""
         from .store import is_damage
 
         if not is_damage(error):
             return False
         with self._lock:
-            if self._store is store:  # else another thread was here first
+            if self.store is store:  # else another thread was here first
                 store.close()
                 self._set_aside(str(error))
-                self._store = self._open()
+                self.store = self._open()
+                self._front.forget()
         return True
 
     # --- entries ---
 
     def get(self, key: str) -> Answer | None:
-        """The answer stored under a key, None where there is none that is sound. Never writes an entry.
+        """The answer stored under a key, None where there is none that is sound. Never writes to the database.
 
         Raises CacheError for a key that is none; trouble with the database is a miss and a notice.
         """
-        raw, store = _raw_key(key), self._store
-        try:
-            sealed = store.value_of(raw)
-        except sqlite3.Error as error:
-            if not self._mend(store, error):
-                self.notices.append(f"The cache could not be read ({error}).")
-            sealed = None
-        if sealed is None:
-            self._counts["misses"] += 1
-            return None
-        return self._judged(raw, sealed)
+        held, tier = self._front.get(key), "memory"
+        if held is None or self._too_old(held.when):
+            since = self._front.forgot
+            held, tier = self._fetch(key)
+            if held is None:
+                self.tally.misses += 1
+                self.counts["misses"] += 1
+                return None
+            self._front.put(key, held, since)
+        self.counts["hits"] += 1
+        self.tally.hit(tier, label_of(held.about), held.answer.usage)
+        return held.answer
 
-    def _judged(self, raw: bytes, sealed: bytes) -> Answer | None:
+    def _too_old(self, when: float) -> bool:
+        return self.max_age is not None and when < time.time() - self.max_age * SECONDS_PER_DAY
+
+    def _fetch(self, key: str) -> tuple[Opened | None, str]:
+        """The entry and the tier it came from; None where there is no sound one."""
+        raw = raw_key(key)
+        sealed = self._read(raw)
+        if sealed is None:
+            return None, ""
         try:
-            answer = _answer(raw, sealed)
+            opened = unpack(raw, sealed)
         except (seal.Damaged, seal.Newer) as error:
-            self._counts["misses"] += 1
-            self._counts["newer" if isinstance(error, seal.Newer) else "damaged"] += 1
+            self.counts["newer" if isinstance(error, seal.Newer) else "damaged"] += 1
+            return None, ""
+        if self._too_old(opened.when) and not self._pinned(raw):
+            self.counts["expired"] += 1
+            return None, ""
+        return opened, "disk"
+
+    def _read(self, raw: bytes) -> bytes | None:
+        store = self.store
+        try:
+            return store.value_of(raw)
+        except sqlite3.Error as error:
+            if not self.mend(store, error):
+                self.notices.append(f"The cache could not be read ({error}).")
             return None
-        self._counts["hits"] += 1
-        return answer
+
+    def _pinned(self, raw: bytes) -> bool:
+        with contextlib.suppress(sqlite3.Error):
+            return self.store.is_pinned(raw)
+        return False
 
     def put(self, key: str, answer: Answer, *, about: About | None = None) -> None:
         """Store an answer durably, in place of what was there.
@@ -264,23 +266,27 @@ class PassageCache:
         `about` says where it came from (model, style, prompt hash); it must hold no secret. An entry of a newer version
         is left alone. Raises CacheError where the answer cannot be stored (disk full, no permission).
         """
-        raw = _raw_key(key)
+        raw = raw_key(key)
         when = time.time()
         try:
-            sealed = seal.seal(raw, _plain(answer, about or {}, when))
-        except ValueError as error:
+            sealed = seal.seal(raw, pack(answer, about or {}, when))
+        except (ValueError, TypeError) as error:
             raise CacheError(f"The answer cannot be stored ({error}).", remedy="Use smaller passages.") from error
-        store = self._store
+        self._write(raw, sealed, when)
+        self._front.forget(key)
+        self._keep_small(len(sealed) + len(raw))
+
+    def _write(self, raw: bytes, sealed: bytes, when: float) -> None:
+        store = self.store
         try:
             store.write(raw, sealed, when)
         except sqlite3.Error as error:
-            if not self._mend(store, error):
+            if not self.mend(store, error):
                 raise self._unwritable(error) from error
             try:
-                self._store.write(raw, sealed, when)
+                self.store.write(raw, sealed, when)
             except sqlite3.Error as second:
                 raise self._unwritable(second) from second
-        self._keep_small(len(sealed) + len(raw))
 
     def _unwritable(self, error: sqlite3.Error) -> CacheError:
         return CacheError(
@@ -294,7 +300,7 @@ class PassageCache:
         if self.size_limit is None:
             return
         if self._written is None:
-            self._written = sum(size for _, _, size in self._store.sizes())
+            self._written = sum(size for _, _, size, _ in self.store.sizes())
         else:
             self._written += added
         if self._written > self.size_limit:
@@ -302,49 +308,115 @@ class PassageCache:
             self._written = None
 
     async def once(
-        self, key: str, ask: Callable[[], Awaitable[Answer]], *, about: About | None = None
+        self, key: str, ask: Callable[[], Awaitable[Answer]], *, about: About | None = None, refresh: bool = False
     ) -> tuple[Answer, bool]:
         """The answer, and whether it cost no call of one's own: from the store, or asked and stored now.
 
-        The same key in flight twice in one event loop is asked once; who joins gets the same answer (True) or the same
-        error. Stored before it is returned; where storing fails, the answer is still returned, and a notice says so.
+        The same key in flight twice is asked once, in one event loop and (on Linux) among processes; who joins gets
+        the same answer (True), or in the same loop the same error. Stored before it is returned; where storing fails,
+        the answer is still returned, and a notice says so. `refresh` asks anew, once for each key of this object.
         """
-        stored = self.get(key)
+        anew = refresh and key not in self._refreshed
+        stored = None if anew else self.get(key)
         if stored is not None:
             return stored, True
+        elsewhere = False
 
-        async def ask_and_store() -> Answer:
-            answer = await ask()
-            try:
-                self.put(key, answer, about=about)
-            except CacheError as error:
-                self.notices.append(str(error))
-            return answer
+        async def ask_in_turn() -> Answer:
+            nonlocal elsewhere
+            async with self._turn(raw_key(key)) as waited:
+                found = self.get(key) if waited and not anew else None
+                if found is not None:
+                    elsewhere = True
+                    return found
+                return await self._ask_and_store(key, ask, about)
 
-        return await self._flights.join(key, ask_and_store)
+        answer, joined = await self._flights.join(key, ask_in_turn)
+        if joined:
+            self.tally.hit("joined", label_of(_label(about)), answer.usage)
+        if anew:
+            self._refreshed.add(key)
+        return answer, joined or elsewhere
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, raw: bytes) -> Any:
+        """This process's turn to ask for a key; whether another one's call had to be waited for."""
+        pause, waited = FIRST_LOOK, False
+        while not self._turnstile.take(raw):
+            waited = True
+            await asyncio.sleep(pause)
+            pause = min(LAST_LOOK, pause * 1.5)
+        try:
+            # a call that ended between our look and our turn has its answer there already; a look costs 8 us
+            yield waited or bool(self._read(raw))
+        finally:
+            self._turnstile.give_back(raw)
+
+    async def _ask_and_store(self, key: str, ask: Callable[[], Awaitable[Answer]], about: About | None) -> Answer:
+        answer = await ask()
+        try:
+            self.put(key, answer, about=about)
+        except CacheError as error:
+            self.notices.append(str(error))
+        return answer
 
     def delete(self, key: str) -> bool:
         """Remove an entry; says whether there was one. Raises CacheError where it cannot be removed."""
-        raw = _raw_key(key)
-        with self._writing():
-            return self._store.remove(raw)
+        raw = raw_key(key)
+        try:
+            with self.working():
+                return self.store.remove(raw)
+        finally:
+            self._front.forget(key)
+
+    def correct(self, key: str, text: str) -> bool:
+        """Put a text in place of a stored answer's, and pin it; says whether there is such an entry.
+
+        Usage and provenance stay; `about` says that it was corrected. Raises CacheError where it cannot be stored.
+        """
+        entry = self.entry(key)
+        if entry is None:
+            return False
+        answer = entry.answer.model_copy(update={"text": text, "finish": "stop"})
+        self.put(key, answer, about={**entry.about, "corrected": True})
+        return self.pin(key)
+
+    def pin(self, key: str, pinned: bool = True) -> bool:
+        """Keep an entry from every prune, clear and age limit, or no longer; says whether there is such an entry."""
+        raw = raw_key(key)
+        with self.working():
+            return self.store.pin(raw, pinned)
+
+    def entry(self, key: str) -> Entry | None:
+        """A stored answer with its provenance: model, style, prompt, usage, when. Counts as neither hit nor miss."""
+        raw = raw_key(key)
+        try:
+            sealed = self.store.value_of(raw)
+            return entry_of(raw, sealed, pinned=self._pinned(raw)) if sealed is not None else None
+        except (sqlite3.Error, seal.Damaged, seal.Newer):
+            return None
+
+    def entries(self) -> Iterator[Entry]:
+        """Every sound entry, in the order of arrival. Raises CacheError where the database cannot be read."""
+        with self.working():
+            for row in self.store.rows():
+                if row.regular:
+                    with contextlib.suppress(seal.Damaged, seal.Newer):
+                        yield entry_of(row.key, row.value, pinned=row.pinned)  # type: ignore[arg-type]  # regular
 
     def __contains__(self, key: str) -> bool:
-        """Whether a sound answer is stored under the key; counts as neither hit nor miss."""
-        raw = _raw_key(key)
-        try:
-            sealed = self._store.value_of(raw)
-            return sealed is not None and bool(_opened(raw, sealed))
-        except (sqlite3.Error, seal.Damaged, seal.Newer):
-            return False
+        """Whether `get` would find an answer under the key; counts as neither hit nor miss."""
+        entry = self.entry(key)
+        return entry is not None and (entry.pinned or not self._too_old(entry.when))
 
     def __len__(self) -> int:
         """Entries, damaged ones and those of newer versions included."""
-        with self._writing():
-            return self._store.entries()
+        with self.working():
+            return self.store.entries()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def working(self) -> Iterator[None]:
+        """SQLite's errors become CacheError."""
         try:
             yield
         except sqlite3.Error as error:
@@ -354,190 +426,63 @@ class PassageCache:
                 remedy="`rewriter cache verify` finds damage.",
             ) from error
 
-    # --- upkeep ---
+    # --- upkeep and moving, told in upkeep.py and moving.py ---
 
-    def stats(self) -> CacheStats:
-        """What is there. Reads every entry."""
-        models: Counter[str] = Counter()
-        styles: Counter[str] = Counter()
-        times: list[float] = []
-        entries = payload = 0
-        with self._writing():
-            for row in self._store.rows():
-                entries += 1
-                payload += len(row.value) if isinstance(row.value, bytes) else 0
-                with contextlib.suppress(seal.Damaged, seal.Newer):
-                    answer, about, when = _opened(row.key if isinstance(row.key, bytes) else b"", row.value)
-                    models[str(about.get("model") or answer.model)] += 1
-                    styles[str(about.get("style", ""))] += 1
-                    times.append(when)
-        return CacheStats(
-            entries=entries,
-            bytes=self._file_bytes(),
-            payload=payload,
-            models=dict(models),
-            styles=dict(styles),
-            oldest=_iso(min(times)) if times else None,
-            newest=_iso(max(times)) if times else None,
-            **{name: self._counts[name] for name in ("hits", "misses", "damaged", "newer")},
-        )
-
-    def _file_bytes(self) -> int:
-        return sum(p.stat().st_size for p in self.path.glob("cache.db*"))
+    def stats(self, price: Callable[[str, Usage], float | None] | None = None) -> CacheStats:
+        """What is there and what it saved. Reads every entry. `price` gives the dollars of a model's tokens."""
+        return upkeep.stats(self, price)
 
     def verify(self) -> VerifyReport:
         """Read every entry; move damaged ones to a file `damaged-TIME.jsonl` (every column, bytes as hex).
 
         A database that SQLite itself finds damaged is set aside as a whole, and what is readable taken over.
         """
-        store = self._store
-        try:
-            store.check_pages()
-            found = [(row, self._state(row)) for row in store.rows()]
-        except sqlite3.Error as error:
-            if not self._mend(store, error):
-                raise CacheError(f"The cache cannot be read ({error}).", where=str(self.path)) from error
-            return self.verify().model_copy(update={"damaged": 1, "set_aside": str(self._newest_aside())})
-        states = Counter(state for _, state in found)
-        damaged = [row for row, state in found if state == "damaged"]
-        aside = self._move_out(damaged) if damaged else None
-        return VerifyReport(
-            entries=len(found),
-            sound=states["sound"],
-            newer=states["newer"],
-            damaged=len(damaged),
-            set_aside=str(aside) if aside else None,
-        )
-
-    def _newest_aside(self) -> Path:
-        return max(self.path.glob("damaged-*.db"))
-
-    @staticmethod
-    def _state(row: Row) -> str:
-        if not row.regular:
-            return "damaged"
-        assert isinstance(row.key, bytes)
-        try:
-            _opened(row.key, row.value)
-        except seal.Newer:
-            return "newer"
-        except seal.Damaged:
-            return "damaged"
-        return "sound"
-
-    def _move_out(self, rows: list[Row]) -> Path:
-        aside = self.path / f"damaged-{_stamp()}.jsonl"
-        with (
-            self._writing_file(aside),
-            os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out,
-        ):
-            for row in rows:
-                columns = {n: v.hex() if isinstance(v, bytes) else v for n, v in row._asdict().items()}
-                out.write(json.dumps(columns) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        with self._writing():
-            self._store.drop([row.rowid for row in rows])
-        return aside
-
-    @contextlib.contextmanager
-    def _writing_file(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CacheError(
-                f"The file cannot be read or written ({error.strerror}).",
-                where=str(path),
-                remedy="Choose another place.",
-            ) from error
+        self._front.forget()
+        return upkeep.verify(self)
 
     def prune(self, *, max_bytes: int | None = None, older_than: float | None = None) -> int:
         """Remove entries stored more than `older_than` days ago, then the oldest until `max_bytes` suffice.
 
-        `max_bytes` counts sealed entries and keys; the file is a little larger. How many were removed.
+        `max_bytes` counts sealed entries and keys; the file is a little larger. Pinned entries stay, though they
+        count. How many were removed.
         """
-        limit = time.time() - older_than * SECONDS_PER_DAY if older_than is not None else None
-        doomed, kept = [], 0
-        with self._writing():
-            for rowid, stored, size in self._store.sizes():
-                kept += size
-                if (limit is not None and stored < limit) or (max_bytes is not None and kept > max_bytes):
-                    doomed.append(rowid)
-            return self._store.drop(doomed)
+        with self.working():
+            removed = upkeep.prune(self.store, max_bytes, older_than)
+        self._front.forget()
+        return removed
 
-    def clear(self) -> int:
-        """Remove every entry; how many there were."""
-        with self._writing():
-            return self._store.drop([rowid for rowid, _, _ in self._store.sizes()])
-
-    # --- moving ---
+    def clear(self, *, pinned: bool = False) -> int:
+        """Remove every entry, pinned ones only if `pinned`; how many there were."""
+        with self.working():
+            removed = self.store.drop([rowid for rowid, _, _, held in self.store.sizes() if pinned or not held])
+        self._front.forget()
+        return removed
 
     def export(self, path: Path | str) -> int:
         """Write every sound entry to a JSONL file, whole or not at all; how many. Raises CacheError."""
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        count = 0
-        with self._writing_file(target), self._writing():
-            try:
-                with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-                    out.write(json.dumps(EXPORT_FORMAT) + "\n")
-                    for row in self._store.rows():
-                        if row.regular and self._state(row) == "sound":
-                            out.write(self._line(row) + "\n")
-                            count += 1
-                    out.flush()
-                    os.fsync(out.fileno())
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-        return count
-
-    @staticmethod
-    def _line(row: Row) -> str:
-        assert isinstance(row.key, bytes)
-        answer, about, when = _opened(row.key, row.value)
-        return json.dumps(
-            {"key": row.key.hex(), "answer": answer.model_dump(mode="json"), "about": about, "when": when}
-        )
+        return moving.export(self, Path(path))
 
     def import_(self, path: Path | str) -> int:
         """Add the entries of an exported file; what is there already stays. How many were added.
 
         Raises CacheError where the file is no export. A line that cannot be read is left out, and a notice counts them.
         """
-        source, added, bad = Path(path), 0, 0
-        with self._writing_file(source), self._writing(), source.open("rb") as lines:
-            if not self._is_export(next(lines, b"")):
-                raise CacheError("This is not an exported cache.", where=str(source), remedy="Export one first.")
-            for line in lines:
-                try:
-                    added += self._import_line(line)
-                except (ValueError, TypeError, KeyError, RecursionError, CacheError):
-                    bad += 1
-        if bad:
-            self.notices.append(f"{source}: {bad} lines could not be read and were left out.")
-        return added
-
-    @staticmethod
-    def _is_export(line: bytes) -> bool:
-        try:
-            return bool(json.loads(line) == EXPORT_FORMAT)
-        except ValueError:
-            return False
-
-    def _import_line(self, line: bytes) -> bool:
-        entry = json.loads(line)
-        raw, when = _raw_key(entry["key"]), float(entry["when"])
-        answer = Answer.model_validate(entry["answer"])
-        sealed = seal.seal(raw, _plain(answer, entry["about"], when))
-        return self._store.write_if_absent(raw, sealed, when)
+        return moving.import_(self, Path(path))
 
     def close(self) -> None:
-        """Close this thread's connection; those of other threads close when they end."""
-        self._store.close()
+        """Write the tally, and close this thread's connection; those of other threads close when they end."""
+        self.tally.flush()
+        self._turnstile.close()
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _label(about: About | None) -> bytes:
+    import json
+
+    return json.dumps(dict(about or {})).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from rewriter.records import Request
@@ -12,8 +13,11 @@ KEY_VERSION = 1  # goes up when the canonical form changes: old keys are then si
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # A query parameter whose name holds one of these is a credential: it must not split the cache when it is rotated.
 SECRET_NAMES = ("key", "token", "secret", "sig", "password", "auth")
+# ASCII escapes, so that a lone surrogate in a transcript cannot fail to encode. Made once: json.dumps makes one a call.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
+@lru_cache(maxsize=64)
 def normalise_endpoint(endpoint: str) -> str:
     """A base URL without credentials, default port and trailing slash; scheme and host in lower case.
 
@@ -41,6 +45,9 @@ def request_key(endpoint: str, request: Request) -> str:
         "parameters": request.parameters,
         "messages": request.messages,
     }
-    # ASCII escapes, so that a lone surrogate in a transcript cannot fail to encode
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return digest_of(canonical)
+
+
+def digest_of(canonical: object) -> str:
+    """SHA-256 (64 hex digits) of a JSON value, whatever the order of its keys. Raises TypeError for what is none."""
+    return hashlib.sha256(_canonical(canonical).encode("ascii")).hexdigest()

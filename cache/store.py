@@ -50,7 +50,8 @@ OBJECTS = {
     },
 }
 
-COLUMNS = "rowid, key, raw, mode, filename, store_time, value"
+COLUMNS = "rowid, key, raw, mode, filename, store_time, value, tag"
+PINNED = 1  # in diskcache's column `tag`
 SELECT = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND mode = 1 AND filename IS NULL"
 # One statement instead of diskcache's four: no old file name is followed, so a planted one deletes nothing.
 UPSERT = (
@@ -62,7 +63,7 @@ UPSERT = (
     " AND substr(value, 5, 1) > ?5)"
 )
 ADD = (
-    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value) VALUES (?1, 1, ?2, ?2, 1, ?3)"
+    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value, tag) VALUES (?1, 1, ?2, ?2, 1, ?3, ?4)"
     " ON CONFLICT (key, raw) DO NOTHING"
 )
 
@@ -93,6 +94,12 @@ class Row(NamedTuple):
     filename: object
     stored: object
     value: object
+    tag: object
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is kept from every prune."""
+        return self.tag == PINNED
 
     @property
     def regular(self) -> bool:
@@ -218,16 +225,34 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def value_of(self, key: bytes) -> bytes | None:
         """The bytes under a key. Writes nothing."""
-        row = self._sql(SELECT, (key,)).fetchone()
+        row = self._con.execute(SELECT, (key,)).fetchone()
         return row[0] if row else None
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since this thread asked last, or may have."""
+        try:
+            ((version,),) = self._con.execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error:
+            return True
+        before, self._local.version = getattr(self._local, "version", None), version
+        return bool(before != version)
+
+    def is_pinned(self, key: bytes) -> bool:
+        """Whether the entry under a key is pinned."""
+        return bool(self._sql("SELECT tag FROM Cache WHERE key = ? AND raw = 1", (key,)).fetchone() == (PINNED,))
+
+    def pin(self, key: bytes, pinned: bool) -> bool:
+        """Pin or release the entry under a key; says whether there is one."""
+        tag = PINNED if pinned else None
+        return bool(self._sql("UPDATE Cache SET tag = ? WHERE key = ? AND raw = 1", (tag, key)).rowcount > 0)
 
     def write(self, key: bytes, value: bytes, stored: float) -> None:
         """Put a sealed entry under a key, in place of what was there; on disk when this returns."""
-        self._sql(UPSERT, (key, stored, value, value[:4], value[4:5]))
+        self._con.execute(UPSERT, (key, stored, value, value[:4], value[4:5]))
 
-    def write_if_absent(self, key: bytes, value: bytes, stored: float) -> bool:
+    def write_if_absent(self, key: bytes, value: bytes, stored: float, *, pinned: bool = False) -> bool:
         """Put bytes under a key that has none; says whether it did."""
-        return bool(self._sql(ADD, (key, stored, value)).rowcount > 0)
+        return bool(self._sql(ADD, (key, stored, value, PINNED if pinned else None)).rowcount > 0)
 
     def rows(self) -> Iterator[Row]:
         """Every row as it stands, in order of arrival, a batch at a time so that no lock is held between."""
@@ -242,10 +267,11 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
             yield from (Row(*row) for row in batch)
             last = batch[-1][0]
 
-    def sizes(self) -> list[tuple[int, float, int]]:
-        """(rowid, when stored, bytes of key and value), newest first."""
+    def sizes(self) -> list[tuple[int, float, int, bool]]:
+        """(rowid, when stored, bytes of key and value, pinned), newest first."""
         return self._sql(  # type: ignore[no-any-return]
-            "SELECT rowid, store_time, length(key) + length(value) FROM Cache ORDER BY store_time DESC, rowid DESC"
+            "SELECT rowid, store_time, length(key) + length(value), tag IS 1 FROM Cache"
+            " ORDER BY store_time DESC, rowid DESC"
         ).fetchall()
 
     def drop(self, rowids: list[int]) -> int:

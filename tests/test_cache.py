@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rewriter.cache.entry import entry_of, pack
+from rewriter.cache.tally import Tally
 
 from rewriter.cache import PassageCache, default_folder, open_cache, request_key
 from rewriter.cache import seal as sealing
@@ -122,10 +127,44 @@ def test_an_entry_of_another_key_is_refused() -> None:
 
 
 def test_a_small_entry_cannot_unpack_to_gigabytes() -> None:
-    key, bomb = bytes(32), zlib.compress(bytes(200_000_000), 9)
-    head = sealing.HEAD.pack(sealing.MAGIC, sealing.VERSION, sealing.COMPRESSED, 10)
+    packer = zlib.compressobj(9, wbits=sealing.RAW)
+    key, bomb = bytes(32), packer.compress(bytes(200_000_000)) + packer.flush()
+    checked = sealing.TAIL.pack(sealing.COMPRESSED, 10) + key + bomb
     with pytest.raises(sealing.Damaged, match="length"):
-        sealing.unseal(key, head + sealing._checksum(head, key, bomb) + key + bomb)
+        sealing.unseal(key, sealing.START + sealing.checksum(checked) + checked)
+
+
+# An entry as version 1 of the seal wrote it (key 32 zero bytes, about {"model": "m", "style": "clean"}, when 1.5).
+VERSION_1 = (
+    "5452574101010000009cc09c153b1200b8885d73a1cd268e4e8c000000000000000000000000000000000000000000000000"
+    "00000000000000007801458eb10dc23014447bc6b8da422094026f63ec0fb6f46347d85140963760089a6c41b6819a15f8d0"
+    "d0ddbfaf777715e690c6025dd127470c8d1e0ab95c99445b2613d114264f117abbeedaaaa2d045083c97fb6b5ede8fdb94ce"
+    "ec843a8618b2974f2e69907bcce6242915d63067c115421cbe6d7b259ef5e4a0370a32e0e7eea4e8bfa27d00a3153535"
+)
+
+
+def test_entries_of_the_first_version_are_still_read(cache: PassageCache) -> None:
+    raw, key = bytes(32), "00" * 32
+    cache.store.write(raw, bytes.fromhex(VERSION_1), 1.5)
+    expected = Answer(text="你好，world", usage=Usage(calls=1, input=9, output=3), model="m")
+    assert cache.get(key) == expected
+    entry = cache.entry(key)
+    assert entry is not None
+    assert (entry.answer, entry.about, entry.when) == (expected, {"model": "m", "style": "clean"}, 1.5)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.text(alphabet=st.characters(exclude_categories=())),
+    st.text(max_size=5),
+    st.integers(0, 2**63),
+    st.dictionaries(st.text(max_size=5), st.integers(-5, 5) | st.text(max_size=5), max_size=3),
+)
+def test_an_entry_comes_back_as_it_was(text: str, name: str, count: int, about: dict[str, int | str]) -> None:
+    answer = Answer(text=text, finish=name, model=name, usage=Usage(calls=1, input=count, output=3))
+    key = bytes(32)
+    entry = entry_of(key, sealing.seal(key, pack(answer, about, 7.25)))
+    assert (entry.answer, entry.about, entry.when) == (answer, about, 7.25)
 
 
 # --- entries ---
@@ -272,7 +311,196 @@ async def test_a_call_nobody_waits_for_is_cancelled_and_can_be_asked_anew(cache:
     assert seen == ["cancelled"]
 
 
+async def test_refresh_asks_once_more_and_overwrites(cache: PassageCache) -> None:
+    texts = iter(["first", "second", "third"])
+
+    async def ask() -> Answer:
+        return Answer(text=next(texts))
+
+    await cache.once(KEY, ask)
+    got = [await cache.once(KEY, ask, refresh=True) for _ in range(3)]
+    assert [(a.text, hit) for a, hit in got] == [("second", False), ("second", True), ("second", True)]
+    with PassageCache(cache.path) as again:
+        assert again.get(KEY) == Answer(text="second")
+
+
+ASKER = """
+import asyncio, os, sys
+from rewriter.cache import PassageCache
+from rewriter.records import Answer
+async def ask():
+    os.write(1, b"asked\\n")
+    await asyncio.sleep(float(sys.argv[3]))
+    return Answer(text="answer")
+async def main():
+    with PassageCache(sys.argv[1]) as cache:
+        answer, hit = await cache.once(sys.argv[2], ask)
+        os.write(1, f"{answer.text} {hit}\\n".encode())
+asyncio.run(main())
+"""
+
+
+def asker(cache: PassageCache, seconds: float) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", ASKER, str(cache.path), KEY, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open-file locks are Linux's own")
+
+
+@linux_only
+def test_two_processes_ask_once(cache: PassageCache) -> None:
+    first = asker(cache, 1.5)
+    assert first.stdout is not None and first.stdout.readline() == b"asked\n"
+    second = asker(cache, 0)
+    assert second.communicate()[0] == b"answer True\n"
+    assert first.communicate()[0] == b"answer False\n"
+
+
+@linux_only
+def test_who_waits_for_a_process_that_is_killed_asks_itself(cache: PassageCache) -> None:
+    first = asker(cache, 600)
+    assert first.stdout is not None and first.stdout.readline() == b"asked\n"
+    second = asker(cache, 0)
+    assert second.stdout is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1)
+    first.kill()
+    first.communicate()
+    assert second.communicate()[0] == b"asked\nanswer False\n"
+
+
+# --- memory ---
+
+
+def test_what_another_process_corrects_is_seen_here(cache: PassageCache) -> None:
+    cache.put(KEY, Answer(text="wrong"))
+    assert cache.get(KEY) == Answer(text="wrong")
+    with PassageCache(cache.path) as other:
+        other.put(KEY, Answer(text="right"))
+        time.sleep(0.15)
+        assert cache.get(KEY) == Answer(text="right")
+        other.delete(KEY)
+        time.sleep(0.15)
+        assert cache.get(KEY) is None
+
+
+def test_memory_holds_no_more_than_it_may(tmp_path: Path) -> None:
+    with PassageCache(tmp_path, memory=3) as cache:
+        keys = fill(cache, 5)
+        for key in keys:
+            cache.get(key)
+        assert list(cache._front._held) == keys[2:]
+        cache.put(keys[4], Answer(text="x" * 20_000))
+        assert cache.get(keys[4]) is not None
+        assert keys[4] not in cache._front._held
+
+
 # --- upkeep ---
+
+
+def test_provenance_is_told(cache: PassageCache) -> None:
+    answer = Answer(text="a", usage=Usage(calls=1, input=7, output=2), model="m-2025")
+    before = time.time()
+    cache.put(KEY, answer, about={"model": "m", "style": "clean", "prompt": "abc"})
+    entry = cache.entry(KEY)
+    assert entry is not None and entry.key == KEY and entry.answer == answer and not entry.pinned
+    assert entry.about == {"model": "m", "style": "clean", "prompt": "abc"}
+    assert before <= entry.when <= time.time()
+    assert cache.entry(OTHER) is None
+    assert [e.key for e in cache.entries()] == [KEY]
+
+
+def test_a_bad_entry_is_corrected_and_pinned(cache: PassageCache) -> None:
+    cache.put(KEY, Answer(text="bad", finish="length", usage=Usage(calls=1)), about={"style": "clean"})
+    cache.get(KEY)
+    assert cache.correct(KEY, "good") and not cache.correct(OTHER, "good")
+    assert cache.get(KEY) == Answer(text="good", usage=Usage(calls=1))
+    entry = cache.entry(KEY)
+    assert entry is not None and entry.pinned and entry.about == {"style": "clean", "corrected": True}
+
+
+def test_pinned_entries_stay(tmp_path: Path) -> None:
+    with PassageCache(tmp_path, size_limit=4000) as cache:
+        cache.put(KEY, Answer(text="kept"))
+        assert cache.pin(KEY) and not cache.pin(OTHER)
+        fill(cache, 30)
+        cache.prune(max_bytes=0, older_than=0)
+        assert KEY in cache and len(cache) == 1
+        cache.put(KEY, Answer(text="still pinned after another put"))
+        assert cache.clear() == 0 and cache.stats().pinned == 1
+        cache.pin(KEY, False)
+        assert cache.clear() == 1
+
+
+def test_an_age_limit_makes_old_entries_misses_but_for_pinned_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PassageCache(tmp_path, max_age=2) as cache, PassageCache(tmp_path) as unlimited:
+        cache.put(KEY, Answer(text="old"))
+        cache.put(OTHER, Answer(text="pinned"))
+        cache.pin(OTHER)
+        assert cache.get(KEY) and cache.get(OTHER)
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 3 * 86400)
+        assert cache.get(KEY) is None and KEY not in cache and cache.stats().expired == 1
+        assert cache.get(OTHER) == Answer(text="pinned")
+        assert unlimited.get(KEY) == Answer(text="old")
+        cache.put(KEY, Answer(text="new"))
+        assert cache.get(KEY) == Answer(text="new")
+
+
+@pytest.mark.parametrize("said", ["many", "-1", "0", "inf", "nan"])
+@pytest.mark.parametrize("variable", ["REWRITER_CACHE_SIZE", "REWRITER_CACHE_DAYS"])
+def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, said: str, variable: str) -> None:
+    monkeypatch.setenv(variable, said)
+    with pytest.raises(CacheError, match=variable):
+        open_cache()
+    monkeypatch.setenv(variable, "1e6")
+    with open_cache() as cache:
+        assert (cache.size_limit or cache.max_age) == 1e6
+
+
+def test_what_was_saved_is_told_over_runs_and_a_hit_writes_nothing(tmp_path: Path) -> None:
+    with PassageCache(tmp_path) as cache:
+        usage = Usage(calls=1, input=100, cached=10, output=50)
+        cache.put(KEY, Answer(text="a", usage=usage), about={"model": "m", "style": "clean"})
+        cache.get(KEY)
+        cache.get(KEY)
+        cache.get(OTHER)
+        assert not (tmp_path / "tally.jsonl").exists()
+    with PassageCache(tmp_path) as cache:
+        cache.get(KEY)
+        stats = cache.stats(lambda model, usage: usage.output / 100 if model == "m" else None)
+        rows = {(s.tier, s.model, s.style): (s.hits, s.input, s.cached, s.output) for s in stats.saved}
+        assert rows == {("disk", "m", "clean"): (2, 200, 20, 100), ("memory", "m", "clean"): (1, 100, 10, 50)}
+        assert stats.saved_dollars == {"m": 1.5} and stats.misses_ever == 1
+    assert stat.S_IMODE((tmp_path / "tally.jsonl").stat().st_mode) == 0o600
+
+
+def test_the_tally_survives_torn_lines_and_is_added_up(tmp_path: Path) -> None:
+    tally = Tally(tmp_path)
+    tally.hit("disk", ("m", "s"), Usage(input=1))
+    tally.flush()
+    file = tmp_path / "tally.jsonl"
+    bad = [
+        '{"misses": 1, "hi',
+        "[]",
+        '{"misses": 2, "hits": [["disk", "m"]]}',
+        "\u00ff",
+        '{"misses":1,"hits":[[1,2,3,[]]]}',
+    ]
+    file.write_text(file.read_text() + "\n".join(bad) + "\n")
+    line = file.read_text().splitlines()[0] + "\n"
+    with file.open("a") as out:
+        out.write(line * 600)
+    tally.misses = 5
+    tally.flush()
+    assert len(file.read_text().splitlines()) == 1
+    saved, misses = Tally(tmp_path).saved()
+    assert [(s.hits, s.input) for s in saved] == [(601, 601)] and misses == 5
+    tally.clear()
+    assert Tally(tmp_path).saved() == ([], 0)
 
 
 def fill(cache: PassageCache, count: int) -> list[str]:
@@ -301,8 +529,6 @@ def test_prune_by_size_removes_the_oldest(cache: PassageCache) -> None:
 
 
 def test_prune_by_age(cache: PassageCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     cache.put(KEY, Answer(text="new"))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - 3 * 86400)

@@ -178,7 +178,7 @@ def test_a_forged_payload_of_another_shape_is_a_miss(tmp_path: Path, plain: byte
 
 def test_an_entry_of_a_newer_version_is_a_miss_and_left_alone(tmp_path: Path) -> None:
     with PassageCache(tmp_path) as cache:
-        newer = sealing.HEAD.pack(sealing.MAGIC, sealing.VERSION + 1, 0, 5) + b"whatever it holds"
+        newer = sealing.MAGIC + bytes([sealing.VERSION + 1]) + b"whatever it holds"
         sql(tmp_path, INSERT, (RAW, 1, 1, None, newer))
         assert cache.get(KEY) is None and cache.stats().newer == 1
         cache.put(KEY, Answer(text="ours"))
@@ -241,8 +241,8 @@ async def test_a_full_disk_fails_the_put_not_the_run(tmp_path: Path) -> None:
 
     with PassageCache(tmp_path) as cache:
         cache.put(KEY, Answer(text="before"))
-        ((pages,),) = cache._store._sql("PRAGMA page_count").fetchall()
-        cache._store._sql(f"PRAGMA max_page_count = {pages}").fetchall()
+        ((pages,),) = cache.store._sql("PRAGMA page_count").fetchall()
+        cache.store._sql(f"PRAGMA max_page_count = {pages}").fetchall()
         with pytest.raises(CacheError, match="full"):
             cache.put("cd" * 32, await ask())
         answer, hit = await cache.once("cd" * 32, ask)

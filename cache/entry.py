@@ -1,0 +1,126 @@
+"""What is sealed in an entry: an answer, when it was stored and where it came from, as bytes.
+
+    when (f8) | usage: calls, input, cached, output (u8 each) | codec of the text (u1)
+    | lengths of model (u2), finish (u2) and about (u4) | about (JSON) | model | finish | text
+
+Not JSON for the whole: parsing it and checking its shape took half of a hit's time. Chinese takes three bytes a
+character in UTF-8 and two in UTF-16; the shorter of both is written, which also keeps three entries on a page of the
+database instead of two.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from rewriter.records import Answer, Record, Usage
+
+from . import seal
+
+About = Mapping[str, str | int | float]
+
+FIXED = struct.Struct(">d4QBHHI")
+CODECS = ("utf-8", "utf-16-le")
+
+
+class Entry(Record):
+    """One stored answer and its provenance. `when` is seconds since 1970; `about` is what was said when it was put."""
+
+    key: str
+    answer: Answer
+    about: dict[str, Any]
+    when: float
+    pinned: bool = False
+
+
+class Opened(NamedTuple):
+    """An entry's parts; `about` still as bytes, since a hit has no need of it."""
+
+    answer: Answer
+    about: bytes
+    when: float
+
+
+def pack(answer: Answer, about: About, when: float) -> bytes:
+    """The payload. Raises ValueError for a part too large or a negative count, TypeError where `about` is no JSON."""
+    said = json.dumps(dict(about), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    parts = [x.encode("utf-8", "surrogatepass") for x in (said, answer.model, answer.finish)]
+    text, codec = answer.text.encode("utf-8", "surrogatepass"), 0
+    if len(text) > 2 * len(answer.text):  # shorter in UTF-16, unless rare characters take four bytes there too
+        wide = answer.text.encode("utf-16-le", "surrogatepass")
+        # a pair of lone surrogates would come back from UTF-16 as one character
+        if len(wide) < len(text) and wide.decode("utf-16-le", "surrogatepass") == answer.text:
+            text, codec = wide, 1
+    use = answer.usage
+    try:
+        fixed = FIXED.pack(
+            when, use.calls, use.input, use.cached, use.output, codec, len(parts[1]), len(parts[2]), len(parts[0])
+        )
+    except struct.error as error:
+        raise ValueError(f"a count or a name in it is out of range ({error})") from error
+    return b"".join((fixed, *parts, text))
+
+
+def unpack(key: bytes, sealed: object) -> Opened:
+    """What `pack` and `seal` made. Raises seal.Damaged or seal.Newer, nothing else."""
+    plain = seal.unseal(key, sealed)
+    if sealed[4] == 1:  # type: ignore[index]  # unsealed, so it is bytes
+        return _unpack_1(plain)
+    try:
+        when, calls, read, cached, written, codec, model, finish, about = FIXED.unpack_from(plain)
+        a = FIXED.size + about
+        m = a + model
+        f = m + finish
+        if f > len(plain):
+            raise seal.Damaged("its lengths do not fit")
+        answer = Answer(
+            text=plain[f:].decode(CODECS[codec], "surrogatepass"),
+            finish=plain[m:f].decode("utf-8", "surrogatepass"),
+            usage=Usage(calls=calls, input=read, cached=cached, output=written),
+            model=plain[a:m].decode("utf-8", "surrogatepass"),
+        )
+    except (struct.error, ValueError, IndexError) as error:
+        raise seal.Damaged("the payload is no answer") from error
+    return Opened(answer, plain[FIXED.size : a], when)
+
+
+def _unpack_1(plain: bytes) -> Opened:
+    """Version 1: a line of JSON on where it came from, a line of JSON with the answer."""
+    try:
+        head, _, text = plain.partition(b"\n")
+        known = json.loads(head)
+        said = json.dumps(dict(known["about"])).encode()
+        answer = Answer.model_validate(json.loads(text.decode("utf-8", "surrogatepass")))
+        return Opened(answer, said, float(known["when"]))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise seal.Damaged("the payload is no answer") from error
+
+
+def about_of(said: bytes) -> dict[str, Any]:
+    """An entry's `about`. Raises seal.Damaged where it is no JSON object."""
+    try:
+        about = json.loads(said.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise seal.Damaged("it does not say where it came from") from error
+    if not isinstance(about, dict):
+        raise seal.Damaged("it does not say where it came from")
+    return about
+
+
+@lru_cache(maxsize=256)
+def label_of(said: bytes) -> tuple[str, str]:
+    """(model, style) of an entry's `about`, empty where it does not say; a hit's savings are counted by them."""
+    try:
+        about = about_of(said)
+    except seal.Damaged:
+        return "", ""
+    return str(about.get("model", "")), str(about.get("style", ""))
+
+
+def entry_of(key: bytes, sealed: object, *, pinned: bool = False) -> Entry:
+    """A whole entry, everything in it looked at. Raises seal.Damaged or seal.Newer."""
+    opened = unpack(key, sealed)
+    return Entry(key=key.hex(), answer=opened.answer, about=about_of(opened.about), when=opened.when, pinned=pinned)
