@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from rewriter.glossary.glossary import Glossary, lint, schema
-from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport, TermUse
+from rewriter.glossary.terms import Applied, LintMessage, Term, TermCount, TermHint, TermReport, TermUse
 
-__all__ = ["Glossary", "LintMessage", "Term", "TermHint", "TermReport", "TermUse", "lint", "schema"]
+__all__ = [
+    "Applied",
+    "Glossary",
+    "LintMessage",
+    "Term",
+    "TermCount",
+    "TermHint",
+    "TermReport",
+    "TermUse",
+    "lint",
+    "schema",
+]

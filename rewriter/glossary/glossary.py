@@ -15,9 +15,8 @@ from rewriter.glossary.hints import MAX_TERMS, MAX_TOKENS, hints
 from rewriter.glossary.linting import doubts
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
-from rewriter.glossary.reporting import report
 from rewriter.glossary.sound import Offer, Sound
-from rewriter.glossary.terms import LintMessage, Term, TermHint, TermReport
+from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
 from rewriter.records import Hit
 
 Paths = Sequence[Path | str] | Path | str
@@ -81,9 +80,13 @@ class Glossary:
         """
         return hints(text, self.match(text), limit_terms=limit_terms, limit_tokens=limit_tokens)
 
-    def applied(self, source: str, rewrite: str) -> TermReport:
-        """Which terms a rewrite put right, which it left misheard, and which it put where nothing like them was."""
-        return report(self.match(source), self.match(rewrite, sound=False), source, rewrite)
+    def applied(self, source: str, rewrite: str) -> Applied:
+        """A rewrite, certain aliases that still stand in it replaced, and how each term that occurs was dealt with."""
+        from rewriter.glossary.reporting import findings, mended, report
+
+        text, fixes = mended(rewrite, self.certain_hits(rewrite))
+        said = report(self.match(source), self.match(text, sound=False), source, text)
+        return Applied(text=text, fixes=fixes, report=said, findings=findings(said, text))
 
     def aliases(self) -> Mapping[str, str]:
         """Misheard form to canonical form."""

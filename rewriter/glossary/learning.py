@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rewriter.checks.align import Op, align
-from rewriter.glossary import phones, pinyin
+from rewriter.glossary.beside import Beside, nearest
 from rewriter.glossary.fold import fold
 from rewriter.glossary.glossary import Glossary
-from rewriter.glossary.hanzi import CHINESE, Runs, distance
-from rewriter.glossary.latin import NATS, SOUNDS_PER_SYLLABLE, sounds
+from rewriter.glossary.hanzi import Runs
 from rewriter.glossary.mining import Document, Suggestion, is_plain, quoted
-from rewriter.glossary.sound import PER_SYLLABLE
 from rewriter.glossary.unusual import PARTICLES, same_word
 from rewriter.glossary.words import Reading, chinese_cost
 
-# A Chinese character, or a word of another script. Marks are no part of names here: corrected punctuation teaches
-# nothing.
-_WORD = r"[^\W\u3400-\u9fff\uf900-\ufaff]+"
-_TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_WORD})*")
 _CONTRACTED = re.compile(r"(?i)['’](?:s|t|d|m|ve|ll|re)\b")
 _LETTERS = re.compile(r"[^\W\d_]+")
 # Tokens on either side of one change at most; more is a sentence said anew.
 _LONGEST = 8
-# What a person corrected may sound this many times as far from the name as what is offered unasked.
-_GENEROUS = 1.5
 # A corrected word takes in neighbours that are single characters and rarer than this (nats; 7.5 is one in 1,800), as
 # those of names are, up to this many characters: 陆晓岚 where only 小 became 晓.
 _ORDINARY_CHARACTER, _WITH_NEIGHBOURS = 7.5, 3
@@ -85,75 +76,26 @@ def _narrowed(source: str, changes: Sequence[_Change]) -> Iterator[_Change]:
 
 
 def _changes(source: str, corrected: str, known: Glossary) -> Iterator[_Change]:
-    here, there = list(_TOKEN.finditer(source)), list(_TOKEN.finditer(corrected))
-    ops = align(*_coded(here, there))
-    names = _Names(corrected, known)
-    starts = [token.start() for token in there]
+    beside, names = Beside(source, corrected), _Names(corrected, known)
     done = 0
-    for op in ops:
-        if op.equal or op.d <= max(op.c, done) or op.d - op.c > _LONGEST:
+    for op in beside.ops:
+        if op.equal or op.d == op.c or op.d - op.c > _LONGEST:
             continue
-        begin, finish = names.around(there[op.c].start(), there[op.d - 1].end())
-        first, last = bisect_left(starts, begin), bisect_left(starts, finish)
-        if first < done or not (names.knows(begin, finish) or _is_name(corrected[begin:finish])):
+        begin, finish = names.around(beside.made[op.c].start(), beside.made[op.d - 1].end())
+        name = corrected[begin:finish]
+        if begin < done or not (names.knows(begin, finish) or _is_name(name)):
             continue
-        low, high = _standing(ops, first, last)
-        if low < high <= low + 2 * _LONGEST and (found := _nearest(source, here[low:high], corrected[begin:finish])):
-            done = last
-            yield found
-
-
-def _coded(here: Sequence[re.Match[str]], there: Sequence[re.Match[str]]) -> tuple[str, str]:
-    """Both texts with one code point for each different token."""
-    codes: dict[str, str] = {}
-    left, right = (
-        "".join(codes.setdefault(fold(token[0]), chr(0x10000 + len(codes))) for token in tokens)
-        for tokens in (here, there)
-    )
-    return left, right
-
-
-def _standing(ops: Sequence[Op], first: int, last: int) -> tuple[int, int]:
-    """The tokens of the source that stand against corrected tokens [first, last)."""
-    begin = ops[bisect_right(ops, first, key=lambda op: op.d)]
-    end = ops[bisect_left(ops, last, key=lambda op: op.d)]
-    low = begin.a + (first - begin.c if begin.equal else 0)
-    return low, end.a + (last - end.c) if end.equal else end.b
-
-
-def _nearest(source: str, tokens: Sequence[re.Match[str]], name: str) -> _Change | None:
-    """The part of the source's tokens that sounds most like the name: a filler may have been dropped beside it."""
-    spans = [(tokens[a].start(), tokens[b].end()) for a in range(len(tokens)) for b in range(a, len(tokens))]
-    heard = [
-        (apart, start - end, start, end)
-        for start, end in spans
-        if (apart := _apart(source[start:end], name)) is not None
-    ]
-    if not heard:
-        return None
-    _, _, start, end = min(heard)
-    return None if same_word(fold(source[start:end]), fold(name)) else _Change(start, end, name)
+        tokens = beside.in_source(begin, finish)
+        found = nearest(source, tokens, name) if len(tokens) <= 2 * _LONGEST else None
+        if found and not same_word(fold(source[slice(*found)]), fold(name)):
+            done = finish
+            yield _Change(*found, name)
 
 
 def _is_name(text: str) -> bool:
     """Whether it is more than ordinary words: those are the rewriter's business, not a glossary's."""
     words = _LETTERS.findall(_CONTRACTED.sub("", text))
     return len(text) > 1 and not all(len(word) < 2 or is_plain(word) for word in words)
-
-
-def _apart(seen: str, name: str) -> float | None:
-    """How far apart they sound, in nats for each syllable; None where nobody would mishear the one as the other."""
-    limit = _GENEROUS * PER_SYLLABLE
-    if CHINESE.fullmatch(seen) and CHINESE.fullmatch(name):
-        if len(seen) != len(name):
-            return None
-        apart = distance(seen, pinyin.spoken(name, phrases=False), limit * len(name))
-        return None if apart is None else apart / len(name)
-    left, right = sounds(seen), sounds(name)
-    if not left or not right:
-        return None
-    each = phones.apart(left, right) * NATS / len(right) * SOUNDS_PER_SYLLABLE
-    return each if each <= limit else None
 
 
 class _Names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rewriter.records import Record
+from rewriter.records import Finding, Fix, Record
 
 How = Literal["canonical", "alias", "sound"]
 
@@ -51,13 +51,35 @@ class TermUse(Record):
 class TermReport(Record):
     """What became of the glossary in a rewrite.
 
-    `applied`: misheard in the source (its spans), canonical in the rewrite. `missed`: an alias that still stands in the
-    rewrite (its spans). `invented`: a canonical form in the rewrite (its spans) where nothing like it was said.
+    `applied`: heard as something else in the source (its spans), canonical in the rewrite. `missed`: an alias that
+    still stands in the rewrite (its spans). `invented`: a canonical form in the rewrite (its spans) where nothing like
+    it was said.
     """
 
     applied: tuple[TermUse, ...] = ()
     missed: tuple[TermUse, ...] = ()
     invented: tuple[TermUse, ...] = ()
+
+
+class TermCount(Record):
+    """How often a term was applied, missed and invented."""
+
+    applied: int = 0
+    missed: int = 0
+    invented: int = 0
+
+
+class Applied(Record):
+    """A rewrite after the glossary has been over it.
+
+    `text` is what ships, with what `fixes` replaced (spans of the rewrite as it came); `report` is on `text`, and
+    `findings` are warnings made of it, whose draft spans are those of `text`.
+    """
+
+    text: str
+    fixes: tuple[Fix, ...] = ()
+    report: TermReport = TermReport()
+    findings: tuple[Finding, ...] = ()
 
 
 class LintMessage(Record):
