@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .adapter import cached_client
 from .answers import PassageCache, default_folder, open_cache
 from .entry import Entry
 from .keys import request_key
@@ -14,6 +15,7 @@ __all__ = [
     "PassageCache",
     "Saved",
     "VerifyReport",
+    "cached_client",
     "default_folder",
     "open_cache",
     "request_key",

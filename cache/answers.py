@@ -116,7 +116,7 @@ class PassageCache:
         self.counts: Counter[str] = Counter()
         self.tally = Tally(self.path)
         self._front = Front(lambda: self.store.changed(), memory)  # noqa: PLW0108  the store may be replaced
-        self._flights = Flights()
+        self.flights = Flights()
         self._turnstile = Turnstile(self.path)
         self._refreshed: set[str] = set()
         self._lock = threading.Lock()
@@ -331,7 +331,7 @@ class PassageCache:
                     return found
                 return await self._ask_and_store(key, ask, about)
 
-        answer, joined = await self._flights.join(key, ask_in_turn)
+        answer, joined = await self.flights.join(key, ask_in_turn)
         if joined:
             self.tally.hit("joined", label_of(_label(about)), answer.usage)
         if anew:

@@ -29,8 +29,13 @@ def normalise_endpoint(endpoint: str) -> str:
         return endpoint.rstrip("/")
     scheme = parts.scheme.lower()
     host = parts.netloc.rpartition("@")[2].lower().removesuffix(DEFAULT_PORTS.get(scheme, "\0"))
-    query = [(n, v) for n, v in parse_qsl(parts.query, True) if not any(s in n.lower() for s in SECRET_NAMES)]
+    query = [(n, v) for n, v in parse_qsl(parts.query, True) if not is_secret(n)]
     return urlunsplit((scheme, host, parts.path.rstrip("/"), urlencode(query), ""))
+
+
+def is_secret(name: str) -> bool:
+    """Whether a query parameter of this name is a credential."""
+    return any(part in name.lower() for part in SECRET_NAMES)
 
 
 def request_key(endpoint: str, request: Request) -> str:
