@@ -10,14 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from rewriter.checks.policies import POLICIES, Policy, policy_for
 from rewriter.errors import InputError
 from rewriter.records import Verdict
-
-if TYPE_CHECKING:
-    from rewriter.checks.normalise import Tokens
 
 __all__ = ["POLICIES", "Policy", "Terms", "check", "check_jsonl", "checks_version"]
 
@@ -59,12 +56,11 @@ def _aliases(glossary: Terms | None) -> Mapping[str, str] | None:
 
 def _check(source: str, draft: str, policy: Policy, aliases: Mapping[str, str] | None) -> Verdict:
     from rewriter.checks.judge import judge
-    from rewriter.checks.normalise import Coder, Tokens
+    from rewriter.checks.normalise import Tokens, coder, remembered
 
-    coder = Coder()
-    here: Tokens = Tokens(source, coder, aliases)
-    there: Tokens = Tokens(draft, coder, aliases)
-    return judge(here, there, policy)
+    codes = coder()
+    here = remembered(source, codes) if aliases is None else Tokens(source, codes, aliases)
+    return judge(here, Tokens(draft, codes, aliases), policy)
 
 
 def check_jsonl(

@@ -17,7 +17,7 @@ from itertools import accumulate
 
 from rewriter.checks.align import align
 from rewriter.checks.find import FLOOR, LIGHT_WEIGHT, Segment, weight_of
-from rewriter.checks.normalise import NUMBER, Coder, Tokens
+from rewriter.checks.normalise import NUMBER, Tokens, coder
 
 # Length of a word, a grammar word and a Chinese character, in content characters.
 WORD, LIGHT_WORD, CHARACTER = 2.0, 1.4, 1.0
@@ -69,9 +69,9 @@ def uncovered(source: Tokens, draft: Tokens) -> list[Segment]:
 
 def _anchors(source: Tokens, draft: Tokens) -> list[tuple[int, int]]:
     """Pairs of tokens, one of each side, whose stems match in the alignment of content words."""
-    coder = Coder()
+    stems = coder()
     places = [[i for i, f in enumerate(t.forms) if weight_of(f) > LIGHT_WEIGHT] for t in (source, draft)]
-    codes = [coder.encode([stem(t.forms[i]) for i in at]) for t, at in zip((source, draft), places, strict=True)]
+    codes = [stems.encode([stem(t.forms[i]) for i in at]) for t, at in zip((source, draft), places, strict=True)]
     return [
         (places[0][op.a + k], places[1][op.c + k])
         for op in align(codes[0], codes[1])

@@ -121,10 +121,11 @@ def _runs(text: str, size: int) -> Container[str]:
 
 def _price(g: Gap, source: Tokens, draft: Tokens, lost_text: Container[str], new_text: Container[str]) -> None:
     if g.b > g.a:
-        windows = [draft.code[max(0, g.c - n) : g.d + n] for n in (CLOSE, NEAR, FAR)]
-        g.lost = _unmatched(source, g.a, g.b, windows, new_text)
+        held = _held(source, g.a, g.b, draft.code, g.c, g.d)
+        g.lost = _unmatched(source, g.a, g.b, held, new_text)
     if g.d > g.c:
-        g.new = _unmatched(draft, g.c, g.d, [source.code[g.a : g.b]] * 3, lost_text)
+        held = _held(draft, g.c, g.d, source.code[g.a : g.b], 0, g.b - g.a) if g.b > g.a + 1 else []
+        g.new = _unmatched(draft, g.c, g.d, held, lost_text)
     if g.lost and g.new:
         _replaced(g, source, draft)
 
@@ -142,31 +143,35 @@ def _replaced(g: Gap, source: Tokens, draft: Tokens) -> None:
     g.new = max(0.0, new - REPLACE_CREDIT * lost) + both
 
 
-def _unmatched(tokens: Tokens, a: int, b: int, windows: Sequence[str], elsewhere: Container[str]) -> float:
-    """The weight of tokens[a:b] that neither the other side's windows nor `elsewhere` hold in the same company."""
-    held = _held(tokens, a, b, windows)
+def _unmatched(tokens: Tokens, a: int, b: int, held: list[float], elsewhere: Container[str]) -> float:
+    """The weight of tokens[a:b] that is not `held` on the other side and does not turn up `elsewhere`."""
+    if b - a == 1:
+        weight = weight_of(tokens.forms[a])
+        return weight * (1.0 - held[0]) if held else weight
     if b - a >= TRAVELS:
         for i in range(a, b - TRAVELS + 1):
             if tokens.code[i : i + TRAVELS] in elsewhere:
                 held = held or [0.0] * (b - a)
                 held[i - a : i - a + TRAVELS] = [1.0] * TRAVELS
     weights = _weights(tokens.code, tokens.forms, a, b)
-    return sum(w * (1.0 - part) for w, part in zip(weights, held, strict=True)) if held else sum(weights)
+    return sum([w * (1.0 - part) for w, part in zip(weights, held, strict=True)]) if held else sum(weights)
 
 
-def _held(tokens: Tokens, a: int, b: int, windows: Sequence[str]) -> list[float]:
-    """How surely each token stands on the other side too, beside the same neighbour: 1, FAR_CREDIT or 0.
+def _held(tokens: Tokens, a: int, b: int, other: str, c: int, d: int) -> list[float]:
+    """How surely each of tokens[a:b] stands near other[c:d] too, beside the same neighbour: 1, FAR_CREDIT or 0.
 
     Empty where none does, as in most gaps.
     """
     code = tokens.code
     first = max(0, a - 1)
-    far = _runs(windows[2], 2)
+    far = _runs(other[max(0, c - FAR) : d + FAR], 2)
+    if b - a == 1 < b < len(code) and code[a - 1 : b] not in far and code[a : b + 1] not in far:
+        return []
     pairs = [code[i : i + 2] for i in range(first, min(len(code), b + 1) - 1)]
-    hits = [pair in far for pair in pairs] if len(windows[2]) > 1 else []
+    hits = [pair in far for pair in pairs]
     if True not in hits:
         return []
-    close, near = (_runs(w, 2) for w in windows[:2])
+    close, near = (_runs(other[max(0, c - n) : d + n], 2) for n in (CLOSE, NEAR))
     values = [0.0]
     for i, (pair, hit) in enumerate(zip(pairs, hits, strict=True), first):
         if not hit or pair in close:

@@ -36,14 +36,14 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     found += marks.doubled(gaps, draft)
     found += marks.addresses(source, draft)
     found += marks.questions(gaps, source, draft)
-    findings = [_finding(s, source, draft, _severity(s, policy)) for s in found]
-    findings += [_shape_finding(s, source, draft) for s in shape.signs(source, draft)]
-    findings = [f for f in findings if f.severity == "reject" or f.weight >= find.FLOOR]
+    judged = [(s, _severity(s, policy)) for s in found]
+    findings = [_finding(s, source, draft, v) for s, v in judged if v == "reject" or s.weight >= find.FLOOR]
+    findings += [_shape_finding(s, source, draft) for s in shape.signs(source, draft, gaps)]
     findings.sort(key=lambda f: (-f.weight, f.source or f.draft or (0, 0)))
     wrong = sum(f.weight for f in findings if f.severity == "reject")
     return Verdict(
         accepted=not any(f.severity == "reject" for f in findings),
-        score=_score(wrong, sum(map(weight_of, source.forms))),
+        score=_score(wrong, source) if wrong else 1.0,
         findings=tuple(findings),
     )
 
@@ -69,8 +69,8 @@ def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: P
             s.place = "sentence"
 
 
-def _score(wrong: float, total: float) -> float:
-    return round(max(0.0, 1.0 - wrong / max(total, wrong, 1.0)), 4)
+def _score(wrong: float, source: Tokens) -> float:
+    return round(max(0.0, 1.0 - wrong / max(sum(map(weight_of, source.forms)), wrong, 1.0)), 4)
 
 
 def _severity(s: Segment, policy: Policy) -> Severity:

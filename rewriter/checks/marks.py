@@ -34,7 +34,9 @@ def put_in(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
     """
     found = []
     for k, g in enumerate(gaps):
-        if g.d == g.c or not _among_chinese(draft, g.c, g.d) or distance(gaps, k) < CALM:
+        if not any(f[0] == NUMBER or f in negations.NEGATIONS for f in draft.forms[g.c : g.d]):
+            continue
+        if not _among_chinese(draft, g.c, g.d) or distance(gaps, k) < CALM:
             continue
         back = [Gap(g.c, g.d, g.a, g.b)]
         for n in negations.negations(back, draft, source):

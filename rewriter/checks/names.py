@@ -74,6 +74,8 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
         if g.b == g.a or g.d == g.c or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
             continue
         old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
+        if g.alike >= sound.ALIKE and min(new) >= "\u0250":
+            continue  # heard differently, and no name in Latin letters
         words = [[weight_of(f) for f in side if f[0] != NUMBER] for side in (old, new)]
         if min(max(w, default=0.0) for w in words) < NAMED_WEIGHT:
             continue
@@ -89,11 +91,12 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
 def _term(g: Gap, source: Tokens, draft: Tokens, calm: int) -> tuple[int, int, int, int] | None:
     """The tokens of the name that went and of the one that came, if names were exchanged here."""
     whole = (g.a, g.b, g.c, g.d)
-    if _latin_exchanged(g, source, draft):
+    latin = any(f < "\u0250" for f in draft.forms[g.c : g.d])
+    if latin and _latin_exchanged(g, source, draft):
         return whole
     if g.alike >= sound.ALIKE:
         return None
-    if _put_in(g, source, draft, calm):
+    if latin and _put_in(g, source, draft, calm):
         return whole
     if min(g.b - g.a, g.d - g.c) < SHORTEST_NAME:
         return _one_character(g, source, draft)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import resources
-from itertools import accumulate
+from itertools import accumulate, count
 
 from rewriter.checks import numbers
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
@@ -42,12 +43,26 @@ _UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _SCALES = "million|billion|trillion|thousand|hundred|[万亿千百]"
 _NUMERAL = numbers.ZH_NUMERALS
+# Characters that never begin a number, tried first: most of a Chinese text is matched by one look at this class.
+_COUNTING = set(_NUMERAL) | set("几")
+
+
+def _without(first: int, last: int, taken: set[str]) -> str:
+    """A range of a character class with some characters left out."""
+    cuts = sorted(c for c in map(ord, taken) if first <= c <= last)
+    starts, ends = [first, *(c + 1 for c in cuts)], [*(c - 1 for c in cuts), last]
+    return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, ends, strict=True) if a <= b)
+
+
 # One group around all, so that `split` gives what stands between tokens and the tokens by turns.
 _TOKEN = re.compile(
-    rf"({_LETTER}+(?:'{_LETTER}+)?"
+    rf"([{_without(0x3400, 0x9FFF, _COUNTING)}]"
+    rf"|[a-z]+(?:'[a-z]+)?(?!'?{_LETTER})"
+    rf"|{_LETTER}+(?:'{_LETTER}+)?"
     rf"|\d+(?:[.,:]\d+)*[⁰¹²³⁴-⁹]*(?: ?(?:{_SCALES})(?!{_LETTER})|(?:st|nd|rd|th|s)(?!{_LETTER}))?"
     rf"|几[十百千万亿]+|十几"
-    rf"|(?:百分之)?(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
+    rf"|百分之[{_NUMERAL}]+(?:点[{_NUMERAL}]+)?"
+    rf"|(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
     rf"|[{_UNSPACED}])"
 )
 # Emoji short codes of chat exports (:emoji_1f4d7:) are pictures, not words.
@@ -58,32 +73,50 @@ _STEMS = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
 NUMBER = "#"
 # Words taken together as one spoken number, so that a text of nothing but numbers stays cheap.
 LONGEST_RUN = 24
+_NUMERALS_IN_NAMES = tuple((str(value), numeral) for value, numeral in enumerate("零一二三四五六七八九十"))
 _PRIVATE_START = 0xF0000
 _PRIVATE_SIZE = 0x10FFFD - _PRIVATE_START
 
 
-class Coder:
-    """Gives each distinct word of one comparison a private character; a Chinese character is its own code."""
+class Coder(dict[str, str]):
+    """Gives each distinct word a private character; a Chinese character is its own code.
+
+    Beyond 131,000 distinct words some would share a code; no two texts have so many.
+    """
 
     def __init__(self) -> None:
-        self.codes: dict[str, str] = {}
+        super().__init__()
+        self._next = count()
 
-    def encode(self, forms: list[str]) -> str:
-        """One character per form. Beyond 65,000 distinct words some share a code; no passage has so many."""
-        codes = self.codes
-        for form in dict.fromkeys(forms):
-            if form in codes:
-                continue
-            is_char = len(form) == 1 and form >= "\u0e00"
-            codes[form] = form if is_char else chr(_PRIVATE_START + len(codes) % _PRIVATE_SIZE)
-        return "".join(map(codes.__getitem__, forms))
+    def __missing__(self, form: str) -> str:
+        is_char = len(form) == 1 and form >= "\u0e00"
+        code = form if is_char else chr(_PRIVATE_START + next(self._next) % _PRIVATE_SIZE)
+        return self.setdefault(form, code)  # another thread may have been first
+
+    def encode(self, forms: Iterable[str]) -> str:
+        """One character per form."""
+        return "".join(map(self.__getitem__, forms))
+
+
+_shared: list[Coder] = [Coder()]
+# Words in the coder that comparisons share, from which a new one is begun. Which code a word gets changes no verdict:
+# codes are only ever compared for equality.
+_MOST_CODES = 50_000
+
+
+def coder() -> Coder:
+    """A coder for one comparison: that of the comparisons before it, which knows most words already, or a new one."""
+    if len(_shared[0]) > _MOST_CODES:
+        _shared[0] = Coder()
+    return _shared[0]
 
 
 class Tokens:
     """The tokens of one text: `forms`, their `code`, and where each stands."""
 
-    def __init__(self, text: str, coder: Coder, aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(self, text: str, codes: Coder, aliases: Mapping[str, str] | None = None) -> None:
         self.text = text
+        self.codes = codes
         folded, self._map = _alias(fold(text), aliases)
         self._parts = _TOKEN.split(folded)
         raw = self._parts[1::2]
@@ -92,7 +125,7 @@ class Tokens:
             self.forms, self._first, self._last = _expand(raw, special)
         else:
             self.forms, self._first, self._last = raw, [], []
-        self.code = coder.encode(self.forms)
+        self.code = codes.encode(self.forms)
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -112,16 +145,30 @@ class Tokens:
 
     @cached_property
     def letters(self) -> str:
-        """`code` with numbers of one character written as they are, so that 四川 and 张三 can be looked up."""
-        if not self._first:
-            return self.code
-        raw = self._parts[1::2]
-        numbered = [(f[0] == NUMBER and len(raw[i]) == 1, i) for f, i in zip(self.forms, self._first, strict=True)]
-        return "".join(raw[i] if one else c for c, (one, i) in zip(self.code, numbered, strict=True))
+        """`code` with small numbers as Chinese numerals, so that 四川 and 张三 can be looked up."""
+        return self.code.translate({ord(self.codes[NUMBER + v]): numeral for v, numeral in _NUMERALS_IN_NAMES})
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The code points from token `start` to token `end` (not included)."""
         return (self.spans[start][0], self.spans[end - 1][1])
+
+
+# A source is judged against several drafts, one after the other: this many are kept, none longer than so many code
+# points.
+_KEPT, _LONGEST_KEPT = 256, 10_000
+_kept: OrderedDict[str, Tokens] = OrderedDict()
+
+
+def remembered(text: str, codes: Coder) -> Tokens:
+    """The tokens of a text, from the last time if it was seen lately."""
+    tokens = _kept.get(text)
+    if tokens is None or tokens.codes is not codes:
+        tokens = Tokens(text, codes)
+        if len(text) <= _LONGEST_KEPT:
+            _kept[text] = tokens
+            while len(_kept) > _KEPT:
+                _kept.popitem(last=False)
+    return tokens
 
 
 def fold(text: str) -> str:

@@ -18,8 +18,8 @@ NEVER = 10.0**9
 class Policy:
     """Weights, in content characters, from which a finding of each kind rejects.
 
-    `lost` for text cut out with nothing in its place, `thinned` for text replaced by less, `sentence` for a sentence put
-    in or said again, `twice` for less than a sentence said again, `clause` for a clause put in, `woven` for words put
+    `lost` for text cut out with nothing in its place, `thinned` for text replaced by less, `sentence` for a sentence
+    put in or said again, `twice` for less than one said again, `clause` for a clause put in, `woven` for words put
     into a clause, `edge` for a clause before the first word of the source or after its last: an editor has no reason to
     put one there, a model that talks about its work or goes on with the story does (0.2 % of human rewrites have more
     than 3 there). `changed` for words replaced by others that do not sound alike, `term` for names replaced so.
@@ -50,7 +50,7 @@ POLICIES: dict[str, Policy] = {
         "balanced",
         lost=5.1,
         thinned=6.0,
-        twice=8.0,
+        twice=10.0,
         sentence=4.0,
         clause=10.0,
         woven=14.0,

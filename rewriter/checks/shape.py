@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewriter.checks.find import Gap
 from rewriter.checks.normalise import SIMPLIFIED, TRADITIONAL, Tokens
 
 # Share of Chinese characters from which a text is Chinese, and below which it is not.
@@ -13,8 +15,14 @@ HARDLY_HAN = 0.1
 _HAN = re.compile("[\u3400-\ufaff\U00020000-\U0003ffff]+")
 # Different characters that only one script has, from which a text is in that script.
 SCRIPT = 3
+# Code points of a text looked at for its script.
+SAMPLE = 300
+# Content characters that a gap must have put in for its words to be looked at.
+TOLD = 0.5
 # Tokens below which the language of a text cannot be told.
 ENOUGH_TOKENS = 8
+# Share of the draft's tokens found in the source from which both are in one language.
+SAME_LANGUAGE = 0.3
 
 # Each pattern is a way writing assistants talk about their work. They count only where the source does not say the
 # same, so a talk about rewriting is safe.
@@ -64,35 +72,50 @@ class Sign:
     end: int
 
 
-def signs(source: Tokens, draft: Tokens) -> list[Sign]:
+def signs(source: Tokens, draft: Tokens, gaps: Sequence[Gap]) -> list[Sign]:
     """Every wrong shape of the draft."""
-    found = [*_wordings(source.text, draft.text), *_language(source, draft)]
+    found = [*_wordings(source.text, draft, gaps), *_echo(source.text, draft.text), *_language(source, draft, gaps)]
     return [*found, Sign("script", 0, len(draft.text))] if other_script(source.text, draft.text) else found
 
 
 def other_script(source: str, draft: str) -> bool:
     """Is one text in traditional characters and the other in simplified ones?"""
-    old, new = ([len(signs & set(text)) for text in (source, draft)] for signs in (TRADITIONAL, SIMPLIFIED))
-    was_old, is_old = (a >= SCRIPT and a > b for a, b in zip(old, new, strict=True))
-    was_new, is_new = (b >= SCRIPT and b > a for a, b in zip(old, new, strict=True))
+    if source.isascii() or draft.isascii():
+        return False
+    (was_old, was_new), (is_old, is_new) = _script(source), _script(draft)
     return (was_old and is_new) or (was_new and is_old)
 
 
-def _wordings(source: str, draft: str) -> list[Sign]:
+def _script(text: str) -> tuple[bool, bool]:
+    """Is a text in traditional characters, is it in simplified ones?"""
+    signs = set(text[:SAMPLE])
+    old, new = len(TRADITIONAL & signs), len(SIMPLIFIED & signs)
+    return old >= SCRIPT and old > new, new >= SCRIPT and new > old
+
+
+def _wordings(source: str, draft: Tokens, gaps: Sequence[Gap]) -> list[Sign]:
+    """Refusals and prefaces at the ends of the draft, where it says something that the source does not."""
+    text, size = draft.text, len(draft.text)
+    zones = []
+    # A token is at least one code point, so that a zone holds at most EDGE of them.
+    if any(g.new >= TOLD and g.c < EDGE for g in gaps):
+        zones.append((0, text[:EDGE]))
+    if size > EDGE and any(g.new >= TOLD and g.d > len(draft) - EDGE for g in gaps):
+        zones.append((size - EDGE, text[size - EDGE :]))
     found = []
-    tail = max(0, len(draft) - EDGE)
-    head = draft[:EDGE]
     for kind, pattern in (("refusal", REFUSAL), ("preface", PREFACE)):
-        for offset, part in ((0, head), (tail, draft[tail:])) if tail else ((0, draft),):
+        for offset, part in zones:
             m = pattern.search(part)
             if m and not _said(m[0], source):
                 line = part.find("\n", m.end())
                 found.append(Sign(kind, offset + m.start(), offset + (len(part) if line < 0 else line)))
                 break
-    m = ECHO.search(draft)
-    if m and m[0] not in source:
-        found.append(Sign("echo", m.start(), m.end()))
     return found
+
+
+def _echo(source: str, draft: str) -> list[Sign]:
+    m = ECHO.search(draft) if any(c in draft for c in "<`[#") else None
+    return [Sign("echo", m.start(), m.end())] if m and m[0] not in source else []
 
 
 def _said(words: str, source: str) -> bool:
@@ -104,8 +127,9 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
-def _language(source: Tokens, draft: Tokens) -> list[Sign]:
-    if len(source) < ENOUGH_TOKENS or len(draft) < ENOUGH_TOKENS:
+def _language(source: Tokens, draft: Tokens, gaps: Sequence[Gap]) -> list[Sign]:
+    same = len(draft) - sum(g.d - g.c for g in gaps)
+    if min(len(source), len(draft)) < ENOUGH_TOKENS or same > SAME_LANGUAGE * len(draft):
         return []
     here, there = _han_share(source), _han_share(draft)
     if (here >= MOSTLY_HAN and there <= HARDLY_HAN) or (here <= HARDLY_HAN and there >= MOSTLY_HAN):

@@ -102,12 +102,18 @@ def alike(left: Sequence[str], right: Sequence[str]) -> float:
 
     Runs as long as each other are also compared character by character with every way each is read.
     """
-    chinese = any(f >= "\u3400" for f in (*left, *right))
-    counted = [any(f[0] == "#" for f in side) for side in (left, right)]
-    numbers = "digits" if all(counted) or not any(counted) else "chinese" if chinese else "english"
-    sounds = ["".join(of_form(f, numbers) for f in side) for side in (left, right)]
+    return _alike(tuple(left), tuple(right))
+
+
+@lru_cache(maxsize=32768)
+def _alike(left: tuple[str, ...], right: tuple[str, ...]) -> float:
+    written = ["".join(side) for side in (left, right)]
+    counted = ["#" in side for side in written]
+    han = max("".join(written), default="") >= "\u3400"
+    numbers = "digits" if counted[0] == counted[1] else "chinese" if han else "english"
+    sounds = ["".join([of_form(f, numbers) for f in side]) for side in (left, right)]
     share = Indel.normalized_similarity(*sounds)
-    if share >= ALIKE or len(left) != len(right) or not chinese:
+    if share >= ALIKE or len(left) != len(right) or not han:
         return share
     return max(share, sum(map(_shared, left, right)) / len(left))
 
