@@ -174,6 +174,7 @@ languages = st.sampled_from(["zh", "en", "ja", "und"])
 styles = st.sampled_from(["correct", "clean", "formal"])
 
 
+@settings(deadline=None)
 @given(texts, languages, styles)
 def test_fixes_are_flat_and_reversible(text: str, lang: str, style: str) -> None:
     fixed = fix(text, lang=lang, style=style)
@@ -183,7 +184,7 @@ def test_fixes_are_flat_and_reversible(text: str, lang: str, style: str) -> None
     assert all(a.end <= b.start for a, b in pairwise(fixed.fixes))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(texts, languages, styles, st.booleans())
 @example("这这个这个", "zh", "clean", True)
 @example("他，呃。嗯，我们呃我们", "zh", "clean", True)
@@ -192,6 +193,7 @@ def test_a_fixed_text_needs_no_fix(text: str, lang: str, style: str, join: bool)
     assert fix(once.text, lang=lang, style=style, join_lines=join).fixes == ()
 
 
+@settings(deadline=None)
 @given(texts, languages)
 def test_offsets_map_both_ways(text: str, lang: str) -> None:
     fixed = fix(text, lang=lang, style="clean")
@@ -206,6 +208,7 @@ def test_offsets_map_both_ways(text: str, lang: str) -> None:
             assert back[there[i]] == i
 
 
+@settings(deadline=None)
 @given(texts, languages, st.data())
 def test_a_span_of_the_text_finds_its_source(text: str, lang: str, data: st.DataObject) -> None:
     fixed = fix(text, lang=lang, style="clean")
@@ -219,6 +222,7 @@ def test_a_span_of_the_text_finds_its_source(text: str, lang: str, data: st.Data
     assert fixed.text[start:end] in apply(text[a:b], local)
 
 
+@settings(deadline=None)
 @given(texts, texts, st.data())
 def test_protected_spans_stay(text: str, inner: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text)))
@@ -229,6 +233,7 @@ def test_protected_spans_stay(text: str, inner: str, data: st.DataObject) -> Non
     assert fixed.text[start : start + len(inner)] == inner or not inner
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="我们呃，对 的the\n", max_size=200))
 def test_nothing_but_fillers_and_repeats_is_removed(text: str) -> None:
     fixed = fix(text, lang="zh", style="clean")

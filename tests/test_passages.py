@@ -56,7 +56,7 @@ PARTS = (
 texts = st.lists(st.sampled_from(PARTS), max_size=60).map("".join) | st.text(max_size=200)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(texts, st.sampled_from([12, 24, 60, 250]), st.booleans())
 def test_passages_tile_the_text_within_the_budget(text: str, budget: int, exact: bool) -> None:
     counter = COUNTER if exact else TokenCounter(None)
@@ -73,6 +73,7 @@ def test_passages_tile_the_text_within_the_budget(text: str, budget: int, exact:
         assert p.tokens <= budget or len(p.text.strip()) <= 1, p
 
 
+@settings(deadline=None)
 @given(texts, st.lists(st.integers(0, 400), max_size=8))
 def test_regions_are_tiled_each_by_itself(text: str, edges: list[int]) -> None:
     inner = sorted({min(e, len(text)) for e in edges})
@@ -229,6 +230,7 @@ def test_a_deleted_sentence_moves_only_its_neighbours() -> None:
 turns_of = st.lists(st.tuples(st.sampled_from(["A", "B", "C", None]), st.integers(1, 120)), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(turns_of)
 def test_no_passage_holds_long_turns_of_two_speakers(turns: list[tuple[str | None, int]]) -> None:
     text, spans = "", []
