@@ -39,12 +39,13 @@ _QUOTE = 40
 
 def find(text: str) -> list[Edit]:
     """Loops of whole clauses, then loops inside a clause that has no punctuation."""
-    found = [m.span() for m in _CLAUSE.finditer(text)]
-    raw = [text[a:b] for a, b in found]
+    spans = [m.span() for m in _CLAUSE.finditer(text)]
+    raw = [text[a:b] for a, b in spans]
     # Most clauses are letters only, and are told so far faster than they are searched for something else.
-    whole = [(c if c.isalnum() else _NOISE.sub("", c)).lower() for c in raw]
-    spans = [span for span, key in zip(found, whole, strict=True) if key]
-    keys = [key for key in whole if key]
+    keys = [(c if c.isalnum() else _NOISE.sub("", c)).lower() for c in raw]
+    if not all(keys):
+        spans = [span for span, key in zip(spans, keys, strict=True) if key]
+        keys = [key for key in keys if key]
     edits = _loops(text, spans, keys, _CLAUSES)
     taken = iter([*edits, Edit("", len(text) + 1, len(text) + 1, "")])
     nearest = next(taken)
