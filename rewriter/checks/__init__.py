@@ -80,7 +80,7 @@ def check_jsonl(
         if line.strip():
             pair = _pair(line, number)
             verdict = _check(pair["source"], pair["rewrite"], rules, aliases)
-            yield {"id": pair["id"], **verdict.model_dump(mode="json")}
+            yield {"id": pair["id"], **verdict.model_dump()}
 
 
 def _pair(line: str, number: int) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _slight(lost: list[int], here: list[str], source: Tokens) -> bool:
 
 def _taken_back(last: int, source: Tokens) -> bool:
     """In May 2003, sorry: does the speaker take the number back in the next breath?"""
-    end = source.spans[last][1]
+    end = source.end(last)
     return _TAKEN_BACK.match(source.text, end) is not None
 
 
@@ -189,7 +189,7 @@ def _begun_again(old: str, g: Gap, source: Tokens, draft: Tokens) -> bool:
     after = [i for i in range(g.b, min(len(source), g.b + REPEAT)) if source.forms[i][0] == NUMBER]
     if not after or source.forms[after[0]] not in draft.forms[g.c : g.d + REPEAT]:
         return False
-    return source.text[source.spans[after[0]][0]] == old[0]
+    return source.text[source.start(after[0])] == old[0]
 
 
 def _squeezed(numeral: str) -> str:

@@ -10,6 +10,8 @@ or turn up among the text inserted elsewhere (moved clauses) nothing.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -236,11 +238,10 @@ def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
 
     `source` may be the draft itself: then the segment's own place does not count.
     """
-    code = draft.code[segment.c : segment.d]
-    runs = [code[i : i + 3] for i in range(len(code) - 2)]
-    whole = draft.code[: segment.c] + draft.code[segment.d :] if source is draft else source.code
-    said = whole if len(runs) < SHORT else _runs(whole, 3)
-    return bool(runs) and sum(run in said for run in runs) >= SAID_TWICE * len(runs)
+    runs = [draft.code[i : i + 3] for i in range(segment.c, segment.d - 2)]
+    own = Counter(runs) if source is draft else Counter()
+    said = sum(source.triples[run] > own[run] for run in runs)
+    return bool(runs) and said >= SAID_TWICE * len(runs)
 
 
 def place_of(s: Segment, gaps: Sequence[Gap], draft: Tokens) -> str:
@@ -254,10 +255,17 @@ def place_of(s: Segment, gaps: Sequence[Gap], draft: Tokens) -> str:
     if s.b - s.a < REPLACES * (s.d - s.c):
         if _bounded(s, draft, _STOP):
             return "sentence"
-        new = {i for g in gaps if g.d > s.c and g.c < s.d for i in range(max(g.c, s.c), min(g.d, s.d))}
+        new = _put_in(s, gaps)
         if any(_mostly(s, new, a, b, draft) for a, b in _sentences(s, draft)):
             return "sentence"
     return "clause" if _bounded(s, draft, _PAUSE) else "inner"
+
+
+def _put_in(s: Segment, gaps: Sequence[Gap]) -> set[int]:
+    """The tokens of the segment that the alignment found nowhere in the source."""
+    first = bisect_right(gaps, s.c, key=lambda g: g.d)
+    last = bisect_left(gaps, s.d, key=lambda g: g.c)
+    return {i for g in gaps[first:last] for i in range(max(g.c, s.c), min(g.d, s.d))}
 
 
 def _bounded(s: Segment, draft: Tokens, mark: re.Pattern[str]) -> bool:
@@ -284,4 +292,4 @@ def _stops(draft: Tokens, i: int, mark: re.Pattern[str] = _STOP) -> bool:
     """Does a sentence end between tokens i - 1 and i? With _PAUSE: does a clause?"""
     if i <= 0 or i >= len(draft):
         return True
-    return mark.search(draft.text, draft.spans[i - 1][1], draft.spans[i][0]) is not None
+    return mark.search(draft.text, draft.end(i - 1), draft.start(i)) is not None

@@ -57,7 +57,7 @@ def _in_pieces(n: Segment, g: Gap, source: Tokens, draft: Tokens) -> bool:
     """一百零八 for 一百零 一百零八: do all characters of the number stand about there in the source?"""
     if not len(source):
         return False
-    at = source.spans[min(g.a, len(source) - 1)][0]
+    at = source.start(min(g.a, len(source) - 1))
     said = source.text[max(0, at - PIECES_NEAR) : at + PIECES_NEAR]
     return all(c in said for c in draft.text[slice(*draft.span(n.a, n.b))])
 
@@ -67,7 +67,7 @@ def addresses(source: Tokens, draft: Tokens) -> list[Segment]:
     if "://" not in source.text and "www." not in source.text and "@" not in source.text:
         return []
     written = draft.text.lower()
-    starts = [start for start, _ in source.spans]
+    starts = [source.start(i) for i in range(len(source))]
     found = []
     for m in _ADDRESS.finditer(source.text):
         if m[0].rstrip(".,;:!?").lower() not in written:
@@ -86,7 +86,7 @@ def questions(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segmen
 
 
 def _unasked(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> Iterator[Segment]:
-    starts = [start for start, _ in source.spans]
+    starts = [source.start(i) for i in range(len(source))]
     ends = [g.b for g in gaps]
     for m in _ASKED.finditer(source.text):
         i = bisect_right(starts, m.start()) - 1
@@ -95,8 +95,8 @@ def _unasked(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> Iterator[Seg
             continue  # the word itself was changed
         j = i + (gaps[k - 1].d - gaps[k - 1].b if k else 0)
         last = min(len(draft) - 1, j + ASKED_NEAR)
-        end = draft.spans[last][0] if last > j else len(draft.text)
-        if not _ASKED.search(draft.text, draft.spans[j][1], end):
+        end = draft.start(last) if last > j else len(draft.text)
+        if not _ASKED.search(draft.text, draft.end(j), end):
             yield Segment("question", QUESTION_WEIGHT, i, i + 1, j, j + 1)
 
 

@@ -216,7 +216,7 @@ def _is_name(tokens: Tokens, i: int) -> bool:
     form = tokens.forms[i]
     if len(form) < SHORTEST_NAME or form in EN_DISCOURSE or form in EN_LIGHT:
         return False
-    start, end = tokens.spans[i]
+    start, end = tokens.span(i, i + 1)
     word, before = tokens.text[start:end], tokens.text[max(0, start - 3) : start].rstrip(" ")
     first = not before or before[-1] in _BEGINS
     if any(c.isupper() for c in (word[1:] if first else word)):

@@ -90,14 +90,14 @@ def _denies(source: Tokens, i: int) -> bool:
 
 
 def _heads_clause(source: Tokens, i: int) -> bool:
-    start = source.spans[i][0]
+    start = source.start(i)
     return start == 0 or not source.text[start - 1].isalnum()
 
 
 def _tagged(source: Tokens, i: int) -> bool:
     """A negation before a stop (看过没？, 看过没有， right, no, but not.) tags or breaks off."""
     last = i + 1 if source.forms[i] == "没" and source.forms[i + 1] == "有" else i
-    end = source.spans[last][1]
+    end = source.end(last)
     follow = source.text[end : end + 1]
     return bool(follow) and not (follow.isalnum() or follow.isspace() or follow in "'’")
 

@@ -3,14 +3,14 @@
 A token is a Chinese character, a word of a spaced script, or a number as a value. Each is one character of
 `Tokens.code`, so that alignment and search run on plain strings. Not NFKC: it would turn 10² into 102.
 
-Invariants: len(code) == len(forms) == len(spans); spans are code points of the text as given, in order.
+Invariants: len(code) == len(forms); starts and ends are code points of the text as given, in order.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import resources
@@ -112,7 +112,7 @@ def coder() -> Coder:
 
 
 class Tokens:
-    """The tokens of one text: `forms`, their `code`, and where each stands."""
+    """The tokens of one text: `forms`, their `code`, and where each stands (`start`, `end`, `span`)."""
 
     def __init__(self, text: str, codes: Coder, aliases: Mapping[str, str] | None = None) -> None:
         self.text = text
@@ -131,17 +131,24 @@ class Tokens:
         return len(self.forms)
 
     @cached_property
-    def spans(self) -> list[tuple[int, int]]:
-        """Where each token stands in the text as given; computed only when something has been found."""
-        # Ends of gaps and tokens by turns: token i starts at the end of gap i.
-        marks = list(accumulate(map(len, self._parts)))
-        starts, ends = marks[0:-1:2], marks[1::2]
-        if self._first or self._last:
-            starts = list(map(starts.__getitem__, self._first))
-            ends = list(map(ends.__getitem__, self._last))
-        if self._map is None:
-            return list(zip(starts, ends, strict=True))
-        return [(self._map[a], self._map[b - 1] + 1) for a, b in zip(starts, ends, strict=True)]
+    def _marks(self) -> list[int]:
+        """Ends of what stands between raw tokens and of raw tokens, by turns; made when something has been found."""
+        return list(accumulate(map(len, self._parts)))
+
+    def start(self, i: int) -> int:
+        """The code point of the text as given where token `i` starts."""
+        at = self._marks[2 * (self._first[i] if self._first else i)]
+        return at if self._map is None else self._map[at]
+
+    def end(self, i: int) -> int:
+        """The code point after token `i`."""
+        at = self._marks[2 * (self._last[i] if self._last else i) + 1]
+        return at if self._map is None else self._map[at - 1] + 1
+
+    @cached_property
+    def triples(self) -> Counter[str]:
+        """How often each run of three tokens stands in the text."""
+        return Counter(self.code[i : i + 3] for i in range(len(self.code) - 2))
 
     @cached_property
     def letters(self) -> str:
@@ -150,7 +157,7 @@ class Tokens:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The code points from token `start` to token `end` (not included)."""
-        return (self.spans[start][0], self.spans[end - 1][1])
+        return (self.start(start), self.end(end - 1))
 
 
 # A source is judged against several drafts, one after the other: this many are kept, none longer than so many code
@@ -236,7 +243,7 @@ def _care(raw: list[str]) -> set[str]:
 
 
 def _special(word: str) -> bool:
-    if word in EN_SOUNDS or word in numbers.EN_NUMBER_WORDS or word == "cannot":
+    if word in EN_SOUNDS or word in numbers.EN_NUMBER_WORDS or word in ("cannot", "double"):
         return True
     if word[0] == "几":
         return len(word) > 1
@@ -270,7 +277,10 @@ def _opened(raw: list[str], i: int) -> tuple[int, list[str], list[int], list[int
     word = raw[i]
     if word in EN_SOUNDS:
         return i + 1, [], [], []
-    if word in numbers.EN_NUMBER_WORDS or (word.isdigit() and raw[i + 1 : i + 2] == ["point"]):
+    follow = raw[i + 1] if i + 1 < len(raw) else ""
+    if word == "double" and follow not in numbers.EN_VALUES:
+        return i + 1, [word], [i], [i]
+    if word == "double" or word in numbers.EN_NUMBER_WORDS or (word.isdigit() and follow == "point"):
         end, values = _number_words(raw, i)
         if len(values) == 1:
             return end, values, [i], [end - 1]

@@ -80,6 +80,8 @@ def of_form(form: str, numbers: str = "digits") -> str:
         return readings(form)[0]
     if form in SPELLED:
         return ""
+    if form == "o" and numbers == "digits":
+        return "0"  # four o, in a dictated number
     if form[0] == "#":
         form = form[1:]
         if numbers == "chinese" and form in _SPOKEN_ZH:
