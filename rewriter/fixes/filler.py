@@ -13,7 +13,7 @@ import re
 from rewriter.fixes.edits import Edit, apart
 
 # A run of one sound counts as one filler: 呃呃, or 嗯，嗯，嗯.
-_CHINESE = re.compile(r"(?:呃+(?:[，、] ?呃+)*|嗯+(?:[，、] ?嗯+)*|额+(?:[，、] ?额+)*)")
+_CHINESE = re.compile(r"([呃嗯额])\1*(?:[，、] ?\1+)*")
 # Um begins a sentence; UM abbreviates.
 _ENGLISH = re.compile(r"[Uu](?<!\w[Uu])(?:h+|m+|hm+)\b")
 

@@ -50,14 +50,16 @@ def find(text: str) -> list[Edit]:
     taken = iter([*edits, Edit("", len(text) + 1, len(text) + 1, "")])
     nearest = next(taken)
     inner: list[Edit] = []
-    for (start, end), key in zip(spans, keys, strict=True):
-        if len(key) < _SHORTEST or len(key) - len(set(key)) < _SAID_BEFORE:
-            continue
+    for start, end in [s for s, k in zip(spans, keys, strict=True) if len(k) >= _SHORTEST and _may_loop(k)]:
         while nearest.end <= start:
             nearest = next(taken)
         if end <= nearest.start:
             inner += _inside(text, start, end)
     return sorted([*edits, *inner], key=lambda e: e.start)
+
+
+def _may_loop(clause: str) -> bool:
+    return len(clause) - len(set(clause)) >= _SAID_BEFORE
 
 
 def _inside(text: str, start: int, end: int) -> list[Edit]:
