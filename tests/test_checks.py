@@ -28,8 +28,10 @@ def load(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("case", load("checks.json"))
 def test_case(case: dict[str, Any]) -> None:
-    verdict = check(case["source"], case["draft"])
+    verdict = check(case["source"], case["draft"], style=case.get("style", "clean"))
     assert verdict.accepted == case["accepted"], verdict.findings
+    if "warns" in case:
+        assert case["warns"] in [f.kind for f in verdict.findings if f.severity == "warn"]
     if "kind" in case:
         rejecting = [f for f in verdict.findings if f.severity == "reject"]
         said = [f for f in rejecting if f.kind == case["kind"]]

@@ -19,7 +19,7 @@ WHOLE = 3000
 ANCHOR = 8
 # Of the runs of Chinese characters only those that begin with one character in so many are looked at, the same on both
 # sides: a Chinese text has five times the tokens of an English one as long, and far more anchors than are needed.
-SAMPLED = 4
+SAMPLED = 16
 # Without anchors a stretch is cut in proportion into blocks of this size; what is misplaced there counts as moved.
 BLOCK = 6000
 

@@ -217,7 +217,7 @@ def _misheard(g: Gap, source: Tokens, draft: Tokens) -> bool:
         fresh = [f for f in new if f not in words]
         return not heard.isdisjoint(fresh) or any(weight_of(f) > LIGHT_WEIGHT for f in fresh)
     said = source.text[slice(*source.span(g.a, g.b))]
-    if any(c.isascii() and c.isdigit() for c in said):
+    if any((c.isascii() and c.isdigit()) or c == "几" for c in said):
         return False
     whole = sound.alike(list(said), new)
     return whole >= sound.ALIKE and whole > (sound.alike(words, new) if words else 0.0)

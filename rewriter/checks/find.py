@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,6 +57,8 @@ _OPEN, _CLOSE = "(（[【", ")）]】"
 NOTE, NOTE_LEAD = 40, 6
 # Share of a run's triples that the source has too, from which the run was said twice and not invented.
 SAID_TWICE = 0.6
+# Tokens on either side in which it is looked for: models repeat what they have just read.
+TWICE_NEAR = 3000
 _STOP = re.compile(r"[.!?。！？\n]")
 _PAUSE = re.compile(r"[.!?。！？\n,，、;；:：…]")
 # Tokens of the source that an inserted run took the place of, as a share of its own, from which it replaced them.
@@ -236,12 +237,13 @@ def _segment(kind: str, weight: float, first: Gap, last: Gap) -> Segment:
 def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
     """Is most of what a segment invented said elsewhere in `source` already (a duplicate)?
 
-    `source` may be the draft itself: then the segment's own place does not count.
+    `source` may be the draft itself: then a run must stand there twice.
     """
-    runs = [draft.code[i : i + 3] for i in range(segment.c, segment.d - 2)]
-    own = Counter(runs) if source is draft else Counter()
-    said = sum(source.triples[run] > own[run] for run in runs)
-    return bool(runs) and said >= SAID_TWICE * len(runs)
+    a, b = (segment.c, segment.d) if source is draft else (segment.a, segment.a)
+    said = source.code[max(0, a - TWICE_NEAR) : b + TWICE_NEAR]
+    runs = [draft.code[i : i + 3] for i in range(segment.c, min(segment.d, segment.c + TWICE_NEAR) - 2)]
+    times = 2 if source is draft else 1
+    return bool(runs) and sum(said.count(run) >= times for run in runs) >= SAID_TWICE * len(runs)
 
 
 def place_of(s: Segment, gaps: Sequence[Gap], draft: Tokens) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import resources
@@ -144,11 +144,6 @@ class Tokens:
         """The code point after token `i`."""
         at = self._marks[2 * (self._last[i] if self._last else i) + 1]
         return at if self._map is None else self._map[at - 1] + 1
-
-    @cached_property
-    def triples(self) -> Counter[str]:
-        """How often each run of three tokens stands in the text."""
-        return Counter(self.code[i : i + 3] for i in range(len(self.code) - 2))
 
     @cached_property
     def letters(self) -> str:
