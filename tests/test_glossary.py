@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from rewriter.errors import GlossaryError
 from rewriter.glossary import Glossary, Term, lint
+from rewriter.glossary.automaton import Automaton, _Rust
 from rewriter.glossary.fold import cuts_word, fold
 from rewriter.glossary.reading import FIELDS
 
@@ -207,6 +209,36 @@ def test_places_are_whole_apart_and_what_they_say(names: list[str], text: str) -
 def test_folding_keeps_every_offset(text: str) -> None:
     assert len(fold(text)) == len(text)
     assert fold(fold(text)) == fold(text)
+
+
+def test_text_with_halves_of_characters() -> None:
+    text = "\ud83d云汐\udc00 Velomir"
+    assert [text[h.start : h.end] for h in Glossary.from_terms(["云汐", "Velomir"]).match(text)] == ["云汐", "Velomir"]
+
+
+WORDS = st.lists(st.text("ab云汐é🚀", min_size=1, max_size=3), max_size=8, unique=True)
+
+
+@given(WORDS, st.text("ab云汐é🚀", max_size=40))
+def test_both_automata_find_the_same(words: list[str], text: str) -> None:
+    found = Automaton(words)
+    assert sorted(found.find(text)) == sorted(
+        (at, at + len(word), number)
+        for number, word in enumerate(words)
+        for at in range(len(text))
+        if text.startswith(word, at)
+    )
+    again = Automaton.from_bytes(found.to_bytes())
+    assert sorted(again.find(text)) == sorted(found.find(text))
+    if words:
+        assert sorted(_Rust(words).find(text)) == sorted(found.find(text))
+
+
+def test_where_the_first_automaton_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "daachorse", None)
+    found = Automaton(["云汐", "汐"])
+    assert sorted(found.find("云汐")) == [(0, 2, 0), (1, 2, 1)]
+    assert found.to_bytes() == b""
 
 
 # --- hints -----------------------------------------------------------------------------------------------------------

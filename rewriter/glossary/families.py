@@ -129,7 +129,7 @@ def _grown(forms: list[str], found: Stretches) -> list[str]:
 
 
 def _chinese_pairs(found: Stretches) -> Iterator[Pair]:
-    table = pinyin.CoarseTable()
+    table = pinyin.ClassTable(pinyin.coarse)
     alike: dict[str, list[str]] = {}
     for form in found.chinese:
         alike.setdefault(form.translate(table), []).append(form)

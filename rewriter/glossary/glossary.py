@@ -16,6 +16,7 @@ from rewriter.glossary.linting import doubts
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
 from rewriter.glossary.sound import Offer, Sound
+from rewriter.glossary.table import Table
 from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
 from rewriter.records import Hit
 
@@ -26,8 +27,7 @@ class Glossary:
     """An immutable set of terms; its indexes are built when they are first needed."""
 
     def __init__(self, terms: Iterable[Term] = ()) -> None:
-        self.terms: tuple[Term, ...] = tuple(terms)
-        self._exact = Exact(self.terms)
+        self._table = Table.of(terms)
 
     @classmethod
     def empty(cls) -> Glossary:
@@ -64,7 +64,7 @@ class Glossary:
     def match(self, text: str, *, sound: bool = True) -> list[Hit]:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
         hits = [self._hit(place) for place in self._exact.places(text)]
-        if sound and self.terms:
+        if sound and len(self):
             offers = self._sound.offers(text, [(hit.start, hit.end) for hit in hits])
             hits.extend(map(self._offered, offers))
         return sorted(hits, key=lambda hit: (hit.start, hit.end))
@@ -102,8 +102,13 @@ class Glossary:
         rows = sorted(json.dumps(term.model_dump(), ensure_ascii=False, sort_keys=True) for term in self.terms)
         return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, in order."""
+        return self._table.terms
+
     def __len__(self) -> int:
-        return len(self.terms)
+        return len(self._table)
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
@@ -114,31 +119,33 @@ class Glossary:
         return dict.fromkeys(term.canonical for term in self.terms)
 
     @cached_property
+    def _exact(self) -> Exact:
+        return Exact.build(self._table)
+
+    @cached_property
     def _sound(self) -> Sound:
-        return Sound(self.terms)
+        return Sound.build(self._table)
 
     def _offered(self, offer: Offer) -> Hit:
-        term = self.terms[offer.term]
         return Hit.model_construct(
             start=offer.start,
             end=offer.end,
-            canonical=term.canonical,
+            canonical=self._table.canonical(offer.term),
             how="sound",
             score=offer.score,
             certain=False,
-            note=term.note,
+            note=self._table.note(offer.term),
         )
 
     def _hit(self, place: Place) -> Hit:
-        term = self.terms[place.form.term]
         return Hit.model_construct(
             start=place.start,
             end=place.end,
-            canonical=term.canonical,
-            how="canonical" if place.form.own else "alias",
+            canonical=self._table.canonical(place.term),
+            how="canonical" if place.own else "alias",
             score=1.0,
-            certain=term.certain and not place.form.own,
-            note=term.note,
+            certain=place.term in self._table.certain and not place.own,
+            note=self._table.note(place.term),
         )
 
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from rewriter.glossary import pinyin
-from rewriter.glossary.words import Reading
+from rewriter.glossary.automaton import Automaton
+from rewriter.glossary.pinyin import Spoken
+from rewriter.glossary.words import Reading, alone
 
 CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\u3007]+")
-# Above this number of Chinese terms only runs whose coarse classes all agree are looked at, and terms are read
-# character by character: the pieces of so many terms would be found everywhere.
-MANY_TERMS = 5000
-# Terms of three characters or more may have one syllable wrong beyond recognition; they are found by the rest.
-_PIECES_FROM = 3
-# A longer piece is rarer. From four characters on a term is cut in the middle.
-_HALVES_FROM = 4
+# Up to this many Chinese terms each is read as a word, so that 重 sounds right; above, character by character, for
+# reading words takes 30 microseconds each.
+READ_AS_WORDS = 5000
+# How many pieces of terms may be looked at for each character of text, were all classes equally frequent (they are not:
+# about twice as many are). Each takes four microseconds.
+MOST_PIECES = 0.3
+# Terms of three characters or more may have one syllable wrong beyond recognition; they are found by the rest. From
+# four characters on a term is cut in the middle, for a longer piece is rarer. With narrow classes three syllables are
+# rare.
+_PIECES_FROM, _HALVES_FROM, _THREE = 3, 4, 3
+# Classes there are, coarse and narrow.
+_COARSE, _NARROW = 40, 300
 
 
 class Candidate(NamedTuple):
@@ -35,51 +43,111 @@ class Candidate(NamedTuple):
     size: float
 
 
-class Hanzi:
-    """The index of Chinese terms by sound; `names` are pairs of a term's number and its canonical form."""
+class Pieces(NamedTuple):
+    """Words of an automaton over classes of sound: word w is at offsets[i] of name names[i], for i in starts[w] up to
+    starts[w + 1]."""
 
-    def __init__(self, names: Sequence[tuple[int, str]]) -> None:
-        self._names = [(n, name) for n, name in names if len(name) > 1 and CHINESE.fullmatch(name)]
-        self._few = len(self._names) <= MANY_TERMS
-        self._spoken = [pinyin.spoken(name, phrases=self._few) for _, name in self._names]
-        self._table = pinyin.CoarseTable()
+    automaton: Automaton
+    starts: Sequence[int]
+    names: Sequence[int]
+    offsets: Sequence[int]
+
+    @classmethod
+    def of(cls, found: Iterable[tuple[str, int, int]]) -> Pieces:
+        """From pieces, each with its name and its offset there."""
+        words: dict[str, list[tuple[int, int]]] = {}
+        for piece, name, offset in found:
+            words.setdefault(piece, []).append((name, offset))
+        starts, names, offsets = array("I", [0]), array("I"), array("I")
+        for places in words.values():
+            names.extend(name for name, _ in places)
+            offsets.extend(offset for _, offset in places)
+            starts.append(len(names))
+        return cls(Automaton(list(words)), starts, names, offsets)
+
+    def places(self, coded: str) -> set[tuple[int, int]]:
+        """Where a name may begin, with its number."""
+        starts, names, offsets = self.starts, self.names, self.offsets
+        return {
+            (start - offsets[at], names[at])
+            for start, _, word in self.automaton.find(coded)
+            for at in range(starts[word], starts[word + 1])
+        }
+
+    def to_parts(self) -> list[bytes]:
+        """What `from_parts` reads."""
+        return [self.automaton.to_bytes(), *(bytes(array("I", part)) for part in self[1:])]
+
+    @classmethod
+    def from_parts(cls, automaton: bytes, starts: bytes, names: bytes, offsets: bytes) -> Pieces:
+        """The pieces again. Raises ValueError where the bytes are not such."""
+        return cls(Automaton.from_bytes(automaton), array("I", starts), array("I", names), array("I", offsets))
+
+
+class Hanzi:
+    """Chinese terms by sound. `names` are the numbers of those terms, `spell` gives a term's canonical form."""
+
+    def __init__(self, names: Sequence[int], spell: Callable[[int], str], coarse: Pieces, narrow: Pieces) -> None:
+        self._names, self._spell = names, spell
+        self._pieces = ((pinyin.ClassTable(pinyin.coarse), coarse), (pinyin.ClassTable(pinyin.narrow), narrow))
+        self._spoken: dict[int, Spoken] = {}
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def candidates(self, text: str, runs: Runs, per_syllable: float) -> Iterator[Candidate]:
-        """Runs that are at most `per_syllable` nats for each syllable from a term."""
-        if not self._names:
-            return
-        for start, number in self._places(text.translate(self._table)):
-            spoken = self._spoken[number]
-            end = start + len(spoken)
-            if start < 0 or not runs.holds(start, end):
-                continue
-            apart = distance(text[start:end], spoken, per_syllable * len(spoken))
-            if apart is not None:
-                usual = runs.cost(start, end)
-                yield Candidate(start, end, self._names[number][0], apart, usual, len(spoken))
+    @classmethod
+    def build(cls, names: Sequence[int], spell: Callable[[int], str], most: Callable[[float], float]) -> Hanzi:
+        """The index of those terms; `most(size)` is the distance at which one of `size` syllables is still offered."""
+        sizes = Counter(len(spell(name)) for name in names)
+        coarse: list[tuple[str, int, int]] = []
+        narrow: list[tuple[str, int, int]] = []
+        for number, name in enumerate(names):
+            text = spell(name)
+            if (limit := most(len(text))) >= 0:
+                spoken = pinyin.spoken(text, phrases=len(names) <= READ_AS_WORDS)
+                wide = limit >= pinyin.RELATED and _affordable(sizes[len(text)], len(text))
+                for offset, piece in set(_pieces(spoken, pinyin.coarse if wide else pinyin.narrow, sizes)):
+                    (coarse if wide else narrow).append((piece, number, offset))
+        return cls(names, spell, Pieces.of(coarse), Pieces.of(narrow))
 
-    def _places(self, coded: str) -> set[tuple[int, int]]:
-        """Where a term may begin, with its number; from the pieces of terms that stand there."""
-        automaton, pieces = self._index
-        return {
-            (start - offset, number)
-            for piece, start, _ in automaton.find_matches_as_indexes(coded, overlapping=True)
-            for number, offset in pieces[piece]
-        }
+    def candidates(self, text: str, runs: Runs, most: Callable[[float], float], worth: float) -> Iterator[Candidate]:
+        """Runs near enough to a term, and nearer than they are less ordinary text than costs `worth` nats."""
+        for table, pieces in self._pieces:
+            for start, number in pieces.places(text.translate(table)):
+                spoken = self._heard(number)
+                end = start + len(spoken)
+                if start < 0 or not runs.holds(start, end):
+                    continue
+                apart = distance(text[start:end], spoken, most(len(spoken)))
+                if apart is not None and alone(text[start:end]) >= worth + apart:
+                    yield Candidate(start, end, self._names[number], apart, runs.cost(start, end), len(spoken))
 
-    @cached_property
-    def _index(self) -> tuple[Any, list[list[tuple[int, int]]]]:
-        """An automaton over coarse classes, and for each of its words the terms that hold it and where."""
-        from ahocorasick_rs import AhoCorasick
+    def _heard(self, number: int) -> Spoken:
+        if number not in self._spoken:
+            name = self._spell(self._names[number])
+            self._spoken[number] = pinyin.spoken(name, phrases=len(self._names) <= READ_AS_WORDS)
+        return self._spoken[number]
 
-        pieces: dict[str, list[tuple[int, int]]] = {}
-        for number, spoken in enumerate(self._spoken):
-            for offset, piece in set(_pieces(spoken, self._few)):
-                pieces.setdefault(piece, []).append((number, offset))
-        return AhoCorasick(list(pieces), store_patterns=False), list(pieces.values())
+    def to_parts(self) -> list[bytes]:
+        """What `from_parts` reads."""
+        return [bytes(array("I", self._names)), *(part for _, pieces in self._pieces for part in pieces.to_parts())]
+
+    @classmethod
+    def from_parts(cls, spell: Callable[[int], str], parts: Sequence[bytes]) -> Hanzi:
+        """The index again. Raises ValueError where the bytes are not such."""
+        names, *rest = parts
+        return cls(array("I", names), spell, Pieces.from_parts(*rest[:4]), Pieces.from_parts(*rest[4:]))
+
+
+def is_chinese(name: str) -> bool:
+    """Whether a term is found by the sound of its characters: two or more, and nothing else."""
+    return len(name) > 1 and CHINESE.fullmatch(name) is not None
+
+
+def _affordable(names: int, size: int) -> bool:
+    """Whether so many terms of `size` characters may be looked for by their coarse pieces."""
+    each, pieces = (size, 1) if size < _PIECES_FROM else (2, 2) if size < _HALVES_FROM else (size // 2, 2)
+    return bool(pieces * names / _COARSE**each <= MOST_PIECES)
 
 
 class Runs:
@@ -113,14 +181,16 @@ class Runs:
         return self._readings[at].cost(start - begin, end - begin)
 
 
-def _pieces(spoken: Sequence[Sequence[str]], few: bool) -> Iterator[tuple[int, str]]:
-    """Offset and coarse classes of the parts of a term, one of which stands wherever the term is misheard."""
+def _pieces(spoken: Spoken, classify: Callable[[str], str], sizes: Mapping[int, int]) -> Iterator[tuple[int, str]]:
+    """Offset and classes of the parts of a term, one of which stands wherever the term is misheard."""
     for pick in (0, 1):  # the likeliest reading of each character, then the next one where there is one
-        classes = "".join(pinyin.coarse(options[min(pick, len(options) - 1)]) for options in spoken if options)
+        classes = "".join(classify(options[min(pick, len(options) - 1)]) for options in spoken if options)
         if len(classes) != len(spoken):
             return
         size = len(classes)
-        if not few or size < _PIECES_FROM:
+        if classify is pinyin.narrow:
+            yield from _narrow_pieces(classes, sizes[size])
+        elif size < _PIECES_FROM:
             yield 0, classes
         elif size < _HALVES_FROM:
             yield from ((0, classes[:-1]), (1, classes[1:]), (0, classes))
@@ -128,11 +198,19 @@ def _pieces(spoken: Sequence[Sequence[str]], few: bool) -> Iterator[tuple[int, s
             yield from ((0, classes[: size // 2]), (size // 2, classes[size // 2 :]))
 
 
-def distance(run: str, spoken: Sequence[Sequence[str]], limit: float) -> float | None:
+def _narrow_pieces(classes: str, names: int) -> Iterator[tuple[int, str]]:
+    """The first three and the last three of a longer term where there are not too many such terms, else the whole."""
+    if len(classes) > _THREE and 2 * names / _NARROW**_THREE <= MOST_PIECES:
+        yield from ((0, classes[:_THREE]), (len(classes) - _THREE, classes[-_THREE:]))
+    else:
+        yield 0, classes
+
+
+def distance(run: str, spoken: Spoken, limit: float) -> float | None:
     """How far a run sounds from a term, in nats, or None where it is more than `limit`."""
     total = 0.0
     for char, options in zip(run, spoken, strict=True):
-        total += pinyin.nearest(pinyin.syllables(char), tuple(options))
+        total += pinyin.nearest(pinyin.syllables(char), options)
         if total > limit:
             return None
     return total

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
+from rewriter.glossary.automaton import Automaton
 from rewriter.glossary.hanzi import CHINESE, Candidate, Runs
 from rewriter.glossary.words import latin_cost
 
@@ -60,30 +63,39 @@ class Part(NamedTuple):
     joined: bool
 
 
-class _Name(NamedTuple):
-    term: int
-    forms: tuple[str, ...]
-
-
 class Latin:
-    """The index of terms with Latin letters by sound; `names` are pairs of a term's number and its canonical form."""
+    """Terms with Latin letters by sound. `names` are the numbers of those terms, `spell` gives a term's canonical form,
+    and `skeletons` the places in `names` of the terms with those consonants."""
 
-    def __init__(self, names: Sequence[tuple[int, str]]) -> None:
-        self._names = [_Name(number, forms) for number, name in names if (forms := _forms(name))]
-        self._few = len(self._names) <= MANY_TERMS
+    def __init__(
+        self, names: Sequence[int], spell: Callable[[int], str], skeletons: Mapping[str, Sequence[int]]
+    ) -> None:
+        self._names, self._spell, self._skeletons = names, spell, skeletons
+        self._few = len(names) <= MANY_TERMS
 
     def __len__(self) -> int:
         return len(self._names)
 
+    @classmethod
+    def build(cls, names: Sequence[int], spell: Callable[[int], str], most: Callable[[float], float]) -> Latin:
+        """The index of those terms; `most(size)` is the distance at which one of `size` syllables is still offered."""
+        skeletons: dict[str, list[int]] = {}
+        for number, name in enumerate(names):
+            sounding = (form for form in _forms(spell(name)) if most(len(form) / SOUNDS_PER_SYLLABLE) >= 0)
+            for skeleton in dict.fromkeys(map(phones.skeleton, sounding)):
+                skeletons.setdefault(skeleton, []).append(number)
+        return cls(names, spell, skeletons)
+
     def candidates(self, text: str, runs: Runs, per_syllable: float, worth: float) -> Iterator[Candidate]:
         """Stretches at most `per_syllable` nats a syllable from a term, and nearer than they are less ordinary text
         than costs `worth` nats."""
-        if not self._names:
+        if not self._skeletons:
             return
         limit = per_syllable / SOUNDS_PER_SYLLABLE
-        for start, end, sounds, usual in self._stretches(text, runs, worth):
-            for name in self._near(sounds):
-                yield from _compared(start, end, sounds, usual, self._names[name], limit, usual - worth)
+        for start, end, sounds_, usual in self._stretches(text, runs, worth):
+            for number in self._near(sounds_):
+                name = self._names[number]
+                yield from _compared(start, end, sounds_, usual, name, _forms(self._spell(name)), limit, usual - worth)
 
     def _stretches(self, text: str, runs: Runs, worth: float) -> Iterator[tuple[int, int, str, float]]:
         """Start, end, sounds and usual cost of what may be a name."""
@@ -99,13 +111,39 @@ class Latin:
                 usual = max(costs) + (PREDICTED if spaced else 1.0) * (sum(costs) - max(costs))
                 if usual > worth:
                     yield start, end, phones.sound(text[start:end]), usual
-                yield from _with_sides(text, start, end, usual, runs, worth)
+                yield from self._with_sides(text, start, end, usual, runs, worth)
         if self._few:
             yield from self._written_in_chinese(text, runs, worth)
 
-    def _near(self, sounds: str) -> Iterable[int]:
+    def _with_sides(
+        self, text: str, start: int, end: int, usual: float, runs: Runs, worth: float
+    ) -> Iterator[tuple[int, int, str, float]]:
+        """text[start:end], Latin, with Chinese characters that stand right before or behind."""
+        side = _SIDE if self._few else 1
+        begins = range(start, start - runs.reach(start, -side) - 1, -1)
+        ends = range(end, end + runs.reach(end, side) + 1)
+        if len(begins) == len(ends) == 1:
+            return
+        middle = phones.sound(text[start:end])
+        before = {at: _chinese(text[at:start]) for at in begins}
+        behind = {at: _chinese(text[end:at]) for at in ends}
+        costs: dict[tuple[int, int], float] = {(start, start): 0.0, (end, end): 0.0}
+        for left in begins:
+            for right in ends:
+                heard = before[left] + middle + behind[right]
+                # With many names hardly any sound is one of them, and reading the run as words takes longest.
+                if (left == start and right == end) or not (self._few or phones.skeleton(heard) in self._skeletons):
+                    continue
+                for span in ((left, start), (end, right)):
+                    if span not in costs:
+                        costs[span] = _BESIDE * runs.cost(*span)
+                cost = usual - IN_CHINESE + costs[left, start] + costs[end, right]
+                if cost > worth:
+                    yield left, right, heard, cost
+
+    def _near(self, sounds_: str) -> Iterable[int]:
         """Names whose consonants are much the same; exactly the same where there are many names."""
-        skeleton = phones.skeleton(sounds)
+        skeleton = phones.skeleton(sounds_)
         if not self._few:
             return self._skeletons.get(skeleton, ())
         most = slack(skeleton)
@@ -114,41 +152,52 @@ class Latin:
         )
         return {name for other, wrong, _ in near if wrong <= slack(other) for name in self._skeletons[other]}
 
-    @cached_property
-    def _skeletons(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for number, name in enumerate(self._names):
-            for skeleton in dict.fromkeys(map(phones.skeleton, name.forms)):
-                found.setdefault(skeleton, []).append(number)
-        return found
-
     def _written_in_chinese(self, text: str, runs: Runs, worth: float) -> Iterator[tuple[int, int, str, float]]:
         automaton, table = self._writings
-        if automaton is None:
-            return
-        for _, start, end in automaton.find_matches_as_indexes(text.translate(table), overlapping=True):
+        for start, end, _ in automaton.find(text.translate(table)):
             if runs.holds(start, end) and (usual := runs.cost(start, end) - IN_CHINESE) > worth:
                 yield start, end, _chinese(text[start:end]), usual
 
     @cached_property
-    def _writings(self) -> tuple[Any, _Onsets]:
-        from ahocorasick_rs import AhoCorasick
+    def _writings(self) -> tuple[Automaton, pinyin.ClassTable]:
+        """How the names may be written in Chinese characters, by the consonants those begin with."""
+        numbers = {number for numbers in self._skeletons.values() for number in numbers}
+        forms = (form for number in numbers for form in _forms(self._spell(self._names[number])))
+        return Automaton(sorted({w for form in forms for w in _onsets(form)})), pinyin.ClassTable(_onset_code)
 
-        writings = {w for name in self._names for form in name.forms for w in _onsets(form)}
-        return (AhoCorasick(sorted(writings), store_patterns=False) if writings else None), _Onsets()
+    def to_parts(self) -> list[bytes]:
+        """What `from_parts` reads."""
+        starts, members = array("I", [0]), array("I")
+        for numbers in self._skeletons.values():
+            members.extend(numbers)
+            starts.append(len(members))
+        words = "\n".join(self._skeletons).encode()
+        return [bytes(array("I", self._names)), words, bytes(starts), bytes(members)]
+
+    @classmethod
+    def from_parts(cls, spell: Callable[[int], str], parts: Sequence[bytes]) -> Latin:
+        """The index again."""
+        names, words, starts, members = (
+            array("I", parts[0]),
+            parts[1].decode(),
+            array("I", parts[2]),
+            array("I", parts[3]),
+        )
+        spans = pairwise(starts)
+        return cls(names, spell, {w: members[a:b] for w, (a, b) in zip(words.split("\n"), spans, strict=False)})
 
 
 def _compared(
-    start: int, end: int, sounds: str, usual: float, name: _Name, limit: float, budget: float
+    start: int, end: int, heard: str, usual: float, name: int, forms: Iterable[str], limit: float, budget: float
 ) -> Iterator[Candidate]:
-    consonants = phones.skeleton(sounds)
-    for form in name.forms:
+    consonants = phones.skeleton(heard)
+    for form in forms:
         most = min(limit * len(form), budget) / NATS
         if Levenshtein.distance(consonants, phones.skeleton(form)) * phones.CHEAPEST > most:
             continue
-        wrong = phones.apart(sounds, form, most)
+        wrong = phones.apart(heard, form, most)
         if wrong <= most:
-            yield Candidate(start, end, name.term, wrong * NATS, usual, len(form) / SOUNDS_PER_SYLLABLE)
+            yield Candidate(start, end, name, wrong * NATS, usual, len(form) / SOUNDS_PER_SYLLABLE)
 
 
 def sounds(text: str) -> str:
@@ -156,6 +205,12 @@ def sounds(text: str) -> str:
     return "".join(_chinese(p) if CHINESE.match(p) else phones.sound(p) for p in _SCRIPTS.findall(text))
 
 
+def sounds_like_letters(name: str) -> bool:
+    """Whether a term is found by the sound of its Latin letters."""
+    return bool(_forms(name))
+
+
+@lru_cache(maxsize=4096)
 def _forms(name: str) -> tuple[str, ...]:
     """How a name with Latin letters sounds: as a word, and with capitals that stand together called one by one."""
     if not _PART.search(name):
@@ -183,25 +238,6 @@ def _parts(text: str) -> list[Part]:
     return found
 
 
-def _with_sides(
-    text: str, start: int, end: int, usual: float, runs: Runs, worth: float
-) -> Iterator[tuple[int, int, str, float]]:
-    """text[start:end], Latin, with Chinese characters that stand right before or behind."""
-    before, behind = runs.reach(start, -_SIDE), runs.reach(end, _SIDE)
-    if not before and not behind:
-        return
-    middle = phones.sound(text[start:end])
-    for left in range(before + 1):
-        for right in range(behind + 1):
-            if left or right:
-                cost = usual - IN_CHINESE
-                cost += _BESIDE * runs.cost(start - left, start) if left else 0.0
-                cost += _BESIDE * runs.cost(end, end + right) if right else 0.0
-                if cost > worth:
-                    sounds = _chinese(text[start - left : start]) + middle + _chinese(text[end : end + right])
-                    yield start - left, end + right, sounds, cost
-
-
 def _chinese(run: str) -> str:
     options = map(pinyin.syllables, run)
     return "".join(phones.of_syllable(*pinyin.parts(readings[0])) for readings in options if readings)
@@ -225,14 +261,9 @@ _BEFORE_I = {"h": "KS", "k": "KJ", "g": "KJ"}
 _CODES = {letter: chr(0xE000 + number) for number, letter in enumerate("PMFTNLKJSAW")}
 
 
-class _Onsets(dict[int, str]):
-    """For str.translate: Chinese characters become the class of the consonant they begin with."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        readings = pinyin.syllables(char)
-        self[code] = _CODES[_onset(readings[0])] if readings else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
-        return self[code]
+def _onset_code(syllable: str) -> str:
+    """The class of the consonant a syllable begins with, as one code point of the private use area."""
+    return _CODES[_onset(syllable)]
 
 
 def _onset(syllable: str) -> str:

@@ -8,8 +8,11 @@ errors and their correction: 65 in 100 kept the syllable, 16 changed the final (
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
+# The readings of each character of a word.
+Spoken = tuple[tuple[str, ...], ...]
 # How far apart parts of a syllable are: the confusions of southern speakers and of every recogniser (n/ng, zh/z, n/l);
 # sounds made at the same place or with one feature changed; anything else.
 CLOSE, RELATED, FAR = 1.0, 3.0, 5.0
@@ -69,7 +72,7 @@ def syllables(char: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spelt.split(",")))[:_READINGS] if spelt else ()
 
 
-def spoken(text: str, *, phrases: bool) -> tuple[tuple[str, ...], ...]:
+def spoken(text: str, *, phrases: bool) -> Spoken:
     """The readings of each character of a Chinese term; with `phrases` the one it has in this word comes first."""
     readings = tuple(map(syllables, text))
     if not phrases or all(len(options) < 2 for options in readings):
@@ -135,11 +138,32 @@ def coarse(syllable: str) -> str:
     return chr(0xE000 + 8 * _COARSE_INITIAL.get(initial, 4) + _COARSE_VOWEL[vowel])
 
 
-class CoarseTable(dict[int, str]):
-    """For str.translate: Chinese characters become their coarse class, everything else stays."""
+# Narrow classes: what is CLOSE falls into one, and nothing else does.
+_ONE_INITIAL = {"zh": "z", "ch": "c", "sh": "s", "l": "n", "r": "n", "f": "h"}
+_ONE_FINAL = {"ang": "an", "eng": "en", "ing": "in", "iang": "ian", "uang": "uan", "ong": "un"}
+_NARROW_INITIALS = ("", "b", "p", "m", "d", "t", "n", "g", "k", "h", "j", "q", "x", "z", "c", "s")
+_NARROW_FINALS = tuple(_PARTS)
+
+
+@lru_cache(maxsize=2048)
+def narrow(syllable: str) -> str:
+    """The narrow class of a syllable as one code point of the private use area, above those of `coarse`."""
+    initial, final = parts(syllable)
+    initial, final = _ONE_INITIAL.get(initial, initial), _ONE_FINAL.get(final, final)
+    if initial not in _NARROW_INITIALS or final not in _NARROW_FINALS:
+        return "\ue0ff"
+    return chr(0xE100 + len(_NARROW_FINALS) * _NARROW_INITIALS.index(initial) + _NARROW_FINALS.index(final))
+
+
+class ClassTable(dict[int, str]):
+    """For str.translate: Chinese characters become the class of their likeliest syllable, everything else stays."""
+
+    def __init__(self, classify: Callable[[str], str]) -> None:
+        super().__init__()
+        self._classify = classify
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
         options = syllables(char)
-        self[code] = coarse(options[0]) if options else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
+        self[code] = self._classify(options[0]) if options else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
         return self[code]

@@ -12,13 +12,12 @@ odds that the term was said and written down so are better than those that the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from rewriter.glossary.hanzi import Candidate, Hanzi, Runs
-from rewriter.glossary.latin import Latin
-from rewriter.glossary.terms import Term
+from rewriter.glossary.hanzi import Candidate, Hanzi, Runs, is_chinese
+from rewriter.glossary.latin import Latin, sounds_like_letters
+from rewriter.glossary.table import Table
 
 # The share of words in a text that are misheard terms of its glossary, all terms together.
 MISHEARD = 0.03
@@ -49,33 +48,58 @@ class Offer(NamedTuple):
 class Sound:
     """Terms by sound."""
 
-    def __init__(self, terms: Sequence[Term]) -> None:
-        self._names = [(number, term.canonical) for number, term in enumerate(terms)]
-        self._enough = [ENOUGH_BESIDE_ALIASES if term.aliases else ENOUGH for term in terms]
+    def __init__(self, table: Table, hanzi: Hanzi, latin: Latin) -> None:
+        self._table, self._hanzi, self._latin = table, hanzi, latin
+        self._prior = _prior(len(hanzi) + len(latin))
 
-    @cached_property
-    def _indexes(self) -> tuple[Hanzi, Latin]:
-        return Hanzi(self._names), Latin(self._names)
+    @classmethod
+    def build(cls, table: Table) -> Sound:
+        """The index of a table."""
+        numbered = list(enumerate(table.canonicals))
+        chinese = [number for number, name in numbered if is_chinese(name)]
+        letters = [number for number, name in numbered if sounds_like_letters(name)]
+        most = _most(_prior(len(chinese) + len(letters)))
+        spell = table.canonical
+        return cls(table, Hanzi.build(chinese, spell, most), Latin.build(letters, spell, most))
 
-    @property
-    def prior(self) -> float:
-        """What it costs, in nats, that just one of these terms comes up."""
-        hanzi, latin = self._indexes
-        return math.log(max(FEWEST_TERMS, len(hanzi) + len(latin)) / MISHEARD)
+    def to_parts(self) -> list[bytes]:
+        """What `from_parts` reads."""
+        return [*self._latin.to_parts(), *self._hanzi.to_parts()]
+
+    @classmethod
+    def from_parts(cls, table: Table, parts: Sequence[bytes]) -> Sound:
+        """The index again. Raises ValueError where the bytes are not such."""
+        spell = table.canonical
+        return cls(table, Hanzi.from_parts(spell, parts[4:]), Latin.from_parts(spell, parts[:4]))
 
     def offers(self, text: str, taken: Sequence[tuple[int, int]]) -> list[Offer]:
         """The best offers, in order and apart from each other and from the spans `taken` (in order)."""
-        hanzi, latin = self._indexes
-        worth = self.prior + ENOUGH
-        runs = Runs(text)
-        found = [*hanzi.candidates(text, runs, PER_SYLLABLE), *latin.candidates(text, runs, PER_SYLLABLE, worth)]
-        offers = [offer for c in found if (offer := self._offer(c)).odds >= self._enough[c.term]]
-        return sorted(_best(offers, taken))
+        runs, worth = Runs(text), self._prior + ENOUGH
+        found = [
+            *self._hanzi.candidates(text, runs, _most(self._prior), worth),
+            *self._latin.candidates(text, runs, PER_SYLLABLE, worth),
+        ]
+        offers = (self._offer(candidate) for candidate in found)
+        return sorted(_best((offer for offer in offers if offer.odds >= self._enough(offer.term)), taken))
+
+    def _enough(self, term: int) -> float:
+        return ENOUGH_BESIDE_ALIASES if self._table.has_aliases(term) else ENOUGH
 
     def _offer(self, found: Candidate) -> Offer:
-        odds = min(found.usual, MOST_USUAL * found.size) - self.prior - found.distance
+        odds = min(found.usual, MOST_USUAL * found.size) - self._prior - found.distance
         score = 0.99 * (1 - found.distance / (2 * PER_SYLLABLE * found.size))
         return Offer(found.start, found.end, found.term, round(max(0.01, score), 3), odds)
+
+
+def _prior(terms: int) -> float:
+    """What it costs, in nats, that just one of so many terms comes up."""
+    return math.log(max(FEWEST_TERMS, terms) / MISHEARD)
+
+
+def _most(prior: float) -> Callable[[float], float]:
+    """The distance in nats at which a term of a size in syllables is offered at all; negative for terms too short to
+    stand out among so many."""
+    return lambda size: min(PER_SYLLABLE * size, MOST_USUAL * size - prior - ENOUGH)
 
 
 def _best(offers: Iterable[Offer], taken: Sequence[tuple[int, int]]) -> list[Offer]:

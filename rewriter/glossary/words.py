@@ -34,6 +34,12 @@ def chinese_cost(word: str) -> float:
     return _costs()[0].get(word, UNKNOWN_CHARACTER if len(word) == 1 else float("inf"))
 
 
+@lru_cache(maxsize=65536)
+def alone(run: str) -> float:
+    """What a run of Chinese characters costs by itself: never less than it costs within a longer run."""
+    return _forward(run)[-1]
+
+
 class Reading:
     """The cheapest ways to read a run of Chinese characters as words, from its beginning and from its end.
 
