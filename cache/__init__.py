@@ -6,6 +6,7 @@ from .adapter import cached_client
 from .answers import PassageCache, default_folder, open_cache
 from .entry import Entry
 from .keys import request_key
+from .similar import Replay, scope_of
 from .tally import Saved
 from .upkeep import CacheStats, VerifyReport
 
@@ -13,10 +14,12 @@ __all__ = [
     "CacheStats",
     "Entry",
     "PassageCache",
+    "Replay",
     "Saved",
     "VerifyReport",
     "cached_client",
     "default_folder",
     "open_cache",
     "request_key",
+    "scope_of",
 ]

@@ -336,7 +336,7 @@ def merge(into: dict[str, Any], delta: Mapping[str, Any]) -> None:
         elif isinstance(value, Mapping) and isinstance(old, dict):
             merge(old, value)
         elif isinstance(value, list):
-            into[name] = _continued(old or [], value)
+            into[name] = _continued(old if isinstance(old, list) else [], value)
         else:
             into[name] = dict(value) if isinstance(value, Mapping) else value
 

@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rewriter.errors import CacheError
 from rewriter.records import Answer, Usage
@@ -26,6 +26,7 @@ from .tally import Tally
 from .upkeep import CacheStats, VerifyReport
 
 if TYPE_CHECKING:
+    from .similar import Judge, Replay, Similar
     from .store import Row, Store
 
 FOLDER_VARIABLE = "REWRITER_CACHE"
@@ -121,6 +122,7 @@ class PassageCache:
         self._refreshed: set[str] = set()
         self._lock = threading.Lock()
         self._written: int | None = None
+        self._similar: Similar | None = None
         self.store = self._open()
         self.store.changed()  # what other processes do is seen from here on
 
@@ -339,7 +341,7 @@ class PassageCache:
         return answer, joined or elsewhere
 
     @contextlib.asynccontextmanager
-    async def _turn(self, raw: bytes) -> Any:
+    async def _turn(self, raw: bytes) -> AsyncIterator[bool]:
         """This process's turn to ask for a key; whether another one's call had to be waited for."""
         pause, waited = FIRST_LOOK, False
         while not self._turnstile.take(raw):
@@ -426,6 +428,36 @@ class PassageCache:
                 remedy="`rewriter cache verify` finds damage.",
             ) from error
 
+    # --- the similar tier, told in similar.py ---
+
+    @property
+    def similar(self) -> Similar:
+        """The passages whose rewrites may be replayed, opened at first use. Raises CacheError."""
+        if self._similar is None:
+            from .similar import Similar
+
+            try:
+                self._similar = Similar(self.path)
+            except (OSError, sqlite3.Error) as error:
+                raise CacheError(
+                    f"The index of passages cannot be opened ({error}).", where=str(self.path), remedy=ELSEWHERE
+                ) from error
+        return self._similar
+
+    def replay(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> Replay | None:
+        """A rewrite of a passage made from that of a near one and accepted by `judge`; counted with what it saves.
+
+        `scope` is made with `scope_of`. Raises CacheError where the index cannot be opened.
+        """
+        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations)
+        if found is not None:
+            self.tally.hit("replay", label_of(_label(found.about)), found.answer.usage)
+        return found
+
+    def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
+        """Keep an accepted rewrite, so that it may be replayed. Raises CacheError where the index cannot be opened."""
+        self.similar.remember(scope, source, rewrite, answer, about=about)
+
     # --- upkeep and moving, told in upkeep.py and moving.py ---
 
     def stats(self, price: Callable[[str, Usage], float | None] | None = None) -> CacheStats:
@@ -448,31 +480,45 @@ class PassageCache:
         """
         with self.working():
             removed = upkeep.prune(self.store, max_bytes, older_than)
+        if older_than is not None and self.has_passages():
+            removed += self.similar.prune(older_than=time.time() - older_than * SECONDS_PER_DAY)
         self._front.forget()
         return removed
 
     def clear(self, *, pinned: bool = False) -> int:
-        """Remove every entry, pinned ones only if `pinned`; how many there were."""
+        """Remove all remembered passages and all entries, pinned ones only if `pinned`; how many entries there were."""
+        if self.has_passages():
+            self.similar.prune()
         with self.working():
             removed = self.store.drop([rowid for rowid, _, _, held in self.store.sizes() if pinned or not held])
         self._front.forget()
         return removed
 
+    def has_passages(self) -> bool:
+        """Whether an index of passages is there; asking does not make one."""
+        return self._similar is not None or (self.path / "similar.db").exists()
+
     def export(self, path: Path | str) -> int:
-        """Write every sound entry to a JSONL file, whole or not at all; how many. Raises CacheError."""
+        """Write every sound entry and passage to a JSONL file, whole or not at all; how many. Raises CacheError."""
         return moving.export(self, Path(path))
 
-    def import_(self, path: Path | str) -> int:
+    def import_(self, path: Path | str, judge: Judge | None = None) -> int:
         """Add the entries of an exported file; what is there already stays. How many were added.
 
-        Raises CacheError where the file is no export. A line that cannot be read is left out, and a notice counts them.
+        Answers are judged whenever they are read; a passage's rewrite is judged here too, and left out where
+        `judge(source, rewrite)` says no. Raises CacheError where the file is no export. A line that cannot be read is
+        left out, and a notice counts them.
         """
-        return moving.import_(self, Path(path))
+        return moving.import_(self, Path(path), judge)
 
     def close(self) -> None:
         """Write the tally, and close this thread's connection; those of other threads close when they end."""
         self.tally.flush()
         self._turnstile.close()
+        if self._similar is not None:
+            self.notices += self._similar.notices
+            self._similar.close()
+            self._similar = None
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -67,8 +67,11 @@ def pack(answer: Answer, about: About, when: float) -> bytes:
 def unpack(key: bytes, sealed: object) -> Opened:
     """What `pack` and `seal` made. Raises seal.Damaged or seal.Newer, nothing else."""
     plain = seal.unseal(key, sealed)
-    if sealed[4] == 1:  # type: ignore[index]  # unsealed, so it is bytes
-        return _unpack_1(plain)
+    return _unpack_1(plain) if seal.version_of(sealed) == 1 else parse(plain)  # type: ignore[arg-type]  # bytes
+
+
+def parse(plain: bytes) -> Opened:
+    """What `pack` made. Raises seal.Damaged."""
     try:
         when, calls, read, cached, written, codec, model, finish, about = FIXED.unpack_from(plain)
         a = FIXED.size + about

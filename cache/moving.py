@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rewriter.errors import CacheError
 from rewriter.records import Answer
@@ -17,6 +17,7 @@ from .entry import pack
 
 if TYPE_CHECKING:
     from .answers import PassageCache
+    from .similar import Judge
 
 FORMAT = {"format": "transcript-rewriter answers", "version": 1}
 
@@ -46,6 +47,9 @@ def export(cache: PassageCache, target: Path) -> int:
                     line = entry.model_dump(mode="json", exclude=set() if entry.pinned else {"pinned"})
                     out.write(json.dumps(line) + "\n")  # ASCII, so that a lone surrogate survives
                     count += 1
+                for line in _passages(cache):
+                    out.write(json.dumps(line) + "\n")
+                    count += 1
                 out.flush()
                 os.fsync(out.fileno())
             part.replace(target)
@@ -54,7 +58,13 @@ def export(cache: PassageCache, target: Path) -> int:
     return count
 
 
-def import_(cache: PassageCache, source: Path) -> int:
+def _passages(cache: PassageCache) -> Iterator[dict[str, Any]]:
+    if cache.has_passages():
+        for p in cache.similar.passages():
+            yield {"passage": {**p._asdict(), "answer": p.answer.model_dump(mode="json")}}
+
+
+def import_(cache: PassageCache, source: Path, judge: Judge | None) -> int:
     """See PassageCache.import_."""
     added = bad = 0
     with writing_file(source), cache.working(), source.open("rb") as lines:
@@ -62,7 +72,7 @@ def import_(cache: PassageCache, source: Path) -> int:
             raise CacheError("This is not an exported cache.", where=str(source), remedy="Export one first.")
         for line in lines:
             try:
-                added += _import_line(cache, line)
+                added += _import_line(cache, line, judge)
             except (ValueError, TypeError, KeyError, RecursionError, CacheError):
                 bad += 1
     if bad:
@@ -77,11 +87,23 @@ def _is_export(line: bytes) -> bool:
         return False
 
 
-def _import_line(cache: PassageCache, line: bytes) -> bool:
+def _import_line(cache: PassageCache, line: bytes, judge: Judge | None) -> bool:
     from .answers import raw_key
 
     entry = json.loads(line)
+    if "passage" in entry:
+        return _import_passage(cache, entry["passage"], judge)
     raw, when = raw_key(entry["key"]), float(entry["when"])
     answer = Answer.model_validate(entry["answer"])
     sealed = seal.seal(raw, pack(answer, entry["about"], when))
     return cache.store.write_if_absent(raw, sealed, when, pinned=entry.get("pinned") is True)
+
+
+def _import_passage(cache: PassageCache, passage: dict[str, Any], judge: Judge | None) -> bool:
+    scope, source, rewrite = (str(passage[name]) for name in ("scope", "source", "rewrite"))
+    about, when = dict(passage["about"]), float(passage["when"])
+    answer = Answer.model_validate(passage["answer"])
+    if cache.similar.knows(scope, source) or (judge is not None and not judge(source, rewrite)):
+        return False
+    cache.similar.remember(scope, source, rewrite, answer, about=about, when=when)
+    return True

@@ -30,13 +30,14 @@ SECONDS_PER_DAY = 86400.0
 class CacheStats(Record):
     """What a cache holds, and what it saved.
 
-    `bytes` is the size of its files; `payload` that of the sealed entries. `models` and `styles` count entries by what
-    was said in `about`. `hits`, `misses` and, of the misses, `damaged`, `newer` and `expired` are this object's own;
-    `saved` and `misses_ever` are of all runs whose processes ended in order. `saved_dollars` is by model, for models
-    whose price is known. Times are ISO 8601, UTC.
+    `passages` are those of the similar tier; `bytes` is the size of all files, `payload` that of the sealed entries.
+    `models` and `styles` count entries by what was said in `about`. `hits`, `misses` and, of the misses, `damaged`,
+    `newer` and `expired` are this object's own; `saved` and `misses_ever` are of all runs whose processes ended in
+    order. `saved_dollars` is by model, for models whose price is known. Times are ISO 8601, UTC.
     """
 
     entries: int
+    passages: int
     pinned: int
     bytes: int
     payload: int
@@ -83,6 +84,7 @@ def stats(cache: PassageCache, price: Callable[[str, Usage], float | None] | Non
     saved, misses = cache.tally.saved()
     return CacheStats(
         entries=entries,
+        passages=len(cache.similar) if cache.has_passages() else 0,
         pinned=pinned,
         bytes=sum(p.stat().st_size for p in cache.path.glob("*.db*") if not p.name.startswith("damaged")),
         payload=payload,
@@ -129,6 +131,8 @@ def prune(store: Store, max_bytes: int | None, older_than: float | None) -> int:
 def verify(cache: PassageCache) -> VerifyReport:
     """See PassageCache.verify."""
     store = cache.store
+    if cache.has_passages():
+        cache.similar.verify()
     try:
         store.check_pages()
         found = [(row, state_of(row)) for row in store.rows()]

@@ -1,0 +1,346 @@
+"""The similar tier: accepted rewrites by the passage they came from, found again for one that is nearly the same.
+
+Three ways in, tried in order: the same text but for width and white space (its rewrite stands as it is), the same words
+with other marks, and a near neighbour. The second and third are only ever candidates: `replay.carry` brings every
+difference into the stored rewrite or refuses, and the caller's judge decides on the result against the new source. An
+error of the judge is a miss.
+
+`similar.db` lies beside the answers. It is made from answers that were stored before, so a kill may cost its last rows,
+and a damaged file is set aside for an empty one: nothing paid for is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rewriter.records import Answer, Record
+
+from . import seal
+from .entry import About, about_of, pack, parse
+from .keys import digest_of, normalise_endpoint
+from .sketch import bands, code
+from .words import Words
+
+FILE = "similar.db"
+How = Literal["same", "marks", "near"]
+Judge = Callable[[str, str], bool]
+
+# Rows looked at in one band: where so many passages share one, they are the same sentence over and over.
+BAND_LIMIT = 16
+# Candidates tried: one that shares most bands and cannot be carried is seldom followed by one that can.
+TRIES = 4
+# Seconds for all tries together, the judge's time included; beyond, it is a miss. A model call takes seconds.
+TIME_LIMIT = 2.0
+# Code points. Longer passages are not remembered: aligning them would take longer than a look-up may.
+LONGEST = 8000
+_LENGTH_BYTES = 4
+SETUP = (
+    "CREATE TABLE IF NOT EXISTS passages (id INTEGER PRIMARY KEY, stored REAL NOT NULL, sealed BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS bands (band INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (band, id))"
+    " WITHOUT ROWID",
+)
+
+
+class Remembered(NamedTuple):
+    """A passage and its accepted rewrite. `key` is 64 hex digits, made from scope and source."""
+
+    key: str
+    scope: str
+    source: str
+    rewrite: str
+    answer: Answer
+    about: dict[str, Any]
+    when: float
+
+
+class Replay(Record):
+    """A rewrite found for a passage: from which source, and how alike that was."""
+
+    rewrite: str
+    source: str
+    how: How
+    answer: Answer
+    about: dict[str, Any]
+
+
+def scope_of(
+    endpoint: str, model: str, parameters: dict[str, Any], prompt: str, terms: Sequence[Sequence[str]] = ()
+) -> str:
+    """Within what rewrites may be replayed (64 hex digits): endpoint, model, parameters, prompt hash, glossary terms.
+
+    `max_tokens` is left out, since it follows from the passage's length. `terms` are those that stand in the prompt.
+    """
+    kept = {k: v for k, v in parameters.items() if k != "max_tokens"}
+    return digest_of(
+        {
+            "version": 1,
+            "endpoint": normalise_endpoint(endpoint),
+            "model": model,
+            "parameters": kept,
+            "prompt": prompt,
+            "terms": [list(t) for t in terms],
+        }
+    )
+
+
+class Similar:
+    """The passages in a folder. Threads and processes may share it; calls block for some hundred microseconds."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make `similar.db`. Raises OSError or sqlite3.Error where that cannot be done."""
+        self.path = folder / FILE
+        self.notices: list[str] = []
+        self._lock = threading.Lock()
+        self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._set_aside(error)
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            # NORMAL: after a power cut the last rows may be missing, which costs a model call each
+            for pragma in ("trusted_schema = OFF", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -8192"):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            for statement in SETUP:
+                connection.execute(statement)
+            triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view')")
+            if triggers.fetchone() != (0,):
+                raise sqlite3.DatabaseError("it holds triggers or views, which are not ours")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _set_aside(self, why: object) -> None:
+        aside = f"damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-similar.db"
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self.path.with_name(FILE + suffix).rename(self.path.with_name(aside + suffix))
+        self.notices.append(f"The index of passages was damaged ({why}); it was set aside as {aside} and begun anew.")
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[sqlite3.Connection]:
+        """The connection, one thread at a time. SQLite's errors cost the tier's help, not the run."""
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.OperationalError as error:
+                self._tell(f"The index of passages could not be used ({error}).")
+            except sqlite3.DatabaseError as error:
+                self._connection.close()
+                self._set_aside(error)
+                self._connection = self._connect()
+
+    def _tell(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
+
+    # --- storing ---
+
+    def remember(
+        self,
+        scope: str,
+        source: str,
+        rewrite: str,
+        answer: Answer,
+        *,
+        about: About | None = None,
+        when: float | None = None,
+    ) -> None:
+        """Keep an accepted rewrite of a passage for near ones to come, in place of what was there."""
+        if len(source) > LONGEST or not source.strip():
+            return
+        key, stored = digest_of([scope, source]), time.time() if when is None else when
+        answer = answer.model_copy(update={"text": rewrite})
+        sealed = seal.seal(bytes.fromhex(key), _packed(scope, source, answer, about or {}, stored))
+        words = Words.of(source)
+        place = _place(key)
+        with self._working() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", (place, stored, sealed))
+                rows = [(band, place) for band in _codes(scope, words)]
+                connection.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", rows)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def knows(self, scope: str, source: str) -> bool:
+        """Whether just this passage is remembered."""
+        found = None
+        with self._working() as connection:
+            place = _place(digest_of([scope, source]))
+            found = connection.execute("SELECT 1 FROM passages WHERE id = ?", (place,)).fetchone()
+        return found is not None
+
+    # --- finding ---
+
+    def find(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> Replay | None:
+        """A rewrite of `source` made from a remembered one, judged; None where there is none that is sure.
+
+        `judge(source, rewrite)` has the last word; what it raises is a miss. `drops_hesitations` says whether the style
+        leaves out 嗯 and um.
+        """
+        if len(source) > LONGEST or not source.strip():
+            return None
+        words, until = Words.of(source), time.monotonic() + TIME_LIMIT
+        for near in self.candidates(scope, words):
+            if time.monotonic() > until:
+                return None
+            replay = _replayed(near, source, words, drops_hesitations)
+            if replay is not None and _accepted(judge, source, replay.rewrite):
+                return replay
+        return None
+
+    def candidates(self, scope: str, words: Words) -> list[Remembered]:
+        """Remembered passages of a scope that are nearly these words, the nearest first."""
+        strict, content, *near = _codes(scope, words)
+        votes: Counter[int] = Counter()
+        with self._working() as connection:
+            for band, weight in ((strict, 100), (content, 20), *((n, 1) for n in near)):
+                rows = connection.execute("SELECT id FROM bands WHERE band = ? LIMIT ?", (band, BAND_LIMIT)).fetchall()
+                votes.update({place: weight for (place,) in rows})
+                if weight == 100 and rows:
+                    break
+        found = (self._passage(place, scope) for place, _ in votes.most_common(TRIES))
+        return [f for f in found if f is not None]
+
+    def _passage(self, place: int, scope: str) -> Remembered | None:
+        row = None
+        with self._working() as connection:
+            row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()
+        opened = _opened(row[0]) if row else None
+        return opened if opened is not None and opened.scope == scope and _place(opened.key) == place else None
+
+    # --- upkeep ---
+
+    def __len__(self) -> int:
+        found = 0
+        with self._working() as connection:
+            ((found,),) = connection.execute("SELECT count(*) FROM passages").fetchall()
+        return int(found)
+
+    def passages(self) -> Iterator[Remembered]:
+        """Every sound passage; damaged ones are passed over."""
+        for _, opened in self._rows():
+            if opened is not None:
+                yield opened
+
+    def _rows(self) -> Iterator[tuple[int, Remembered | None]]:
+        last = -1
+        while True:
+            rows: list[tuple[int, object]] = []
+            with self._working() as connection:
+                statement = "SELECT id, sealed FROM passages WHERE id > ? ORDER BY id LIMIT 256"
+                rows = connection.execute(statement, (last,)).fetchall()
+            if not rows:
+                return
+            for place, sealed in rows:
+                opened = _opened(sealed)
+                yield place, opened if opened is not None and _place(opened.key) == place else None
+            last = rows[-1][0]
+
+    def verify(self) -> int:
+        """Remove damaged passages; how many there were."""
+        damaged = [place for place, opened in self._rows() if opened is None]
+        self._drop(damaged)
+        return len(damaged)
+
+    def prune(self, *, older_than: float | None = None) -> int:
+        """Remove what was remembered before a time (seconds since 1970), or everything; how many."""
+        doomed: list[tuple[int]] = []
+        with self._working() as connection:
+            limit = float("inf") if older_than is None else older_than
+            doomed = connection.execute("SELECT id FROM passages WHERE stored < ?", (limit,)).fetchall()
+        self._drop([place for (place,) in doomed])
+        return len(doomed)
+
+    def _drop(self, places: list[int]) -> None:
+        """Remove rows and what leads to them; a damaged row's codes are not known, and lead nowhere then."""
+        with self._working() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for place in places:
+                row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()
+                opened = _opened(row[0]) if row else None
+                codes = _codes(opened.scope, Words.of(opened.source)) if opened else []
+                connection.executemany("DELETE FROM bands WHERE band = ? AND id = ?", [(c, place) for c in codes])
+                connection.execute("DELETE FROM passages WHERE id = ?", (place,))
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+
+def _place(key: str) -> int:
+    """A passage's row: the first 63 bits of its key."""
+    return int(key[:16], 16) >> 1
+
+
+def _codes(scope: str, words: Words) -> list[int]:
+    """Of the text but for width and space, of its words alone, and of its bands."""
+    raw = bytes.fromhex(scope)
+    strict, content = (x.encode("utf-8", "surrogatepass") for x in (words.strict(), words.content()))
+    return [code(raw, b"strict", strict), code(raw, b"content", content), *bands(raw, "".join(words.folded))]
+
+
+def _packed(scope: str, source: str, answer: Answer, about: About, when: float) -> bytes:
+    text = source.encode("utf-8", "surrogatepass")
+    return bytes.fromhex(scope) + len(text).to_bytes(_LENGTH_BYTES, "big") + text + pack(answer, about, when)
+
+
+def _opened(sealed: object) -> Remembered | None:
+    """A remembered passage, None where its seal does not hold. The key is not known before: it is in the seal."""
+    key = sealed[seal.KEY_AT : seal.PREFIX_BYTES] if isinstance(sealed, bytes) else b""
+    try:
+        plain = seal.unseal(key, sealed)
+        at = seal.KEY_BYTES + _LENGTH_BYTES
+        end = at + int.from_bytes(plain[seal.KEY_BYTES : at], "big")
+        scope, source = plain[: seal.KEY_BYTES].hex(), plain[at:end].decode("utf-8", "surrogatepass")
+        opened = parse(plain[end:])
+        about = about_of(opened.about)
+    except (seal.Damaged, seal.Newer, ValueError):
+        return None
+    if digest_of([scope, source]) != key.hex():
+        return None
+    return Remembered(key.hex(), scope, source, opened.answer.text, opened.answer, about, opened.when)
+
+
+def _replayed(near: Remembered, source: str, words: Words, drops: bool) -> Replay | None:
+    from .replay import Refused, carry
+
+    old = Words.of(near.source)
+    if old.strict() == words.strict():
+        return Replay(rewrite=near.rewrite, source=near.source, how="same", answer=near.answer, about=near.about)
+    how: How = "marks" if old.tokens == words.tokens else "near"
+    try:
+        text = carry(near.source, near.rewrite, source, drops_hesitations=drops)
+    except Refused:
+        return None
+    return Replay(rewrite=text, source=near.source, how=how, answer=near.answer, about=near.about)
+
+
+def _accepted(judge: Judge, source: str, rewrite: str) -> bool:
+    try:
+        return judge(source, rewrite)
+    except Exception:  # a judge that fails has not accepted; the passage goes to the model
+        return False

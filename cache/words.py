@@ -1,0 +1,96 @@
+"""A text taken apart for comparing: content tokens, and the marks in the gaps between them.
+
+Two texts say the same words where their tokens are equal, letter by letter: no NFKC, which turns 10² into 102, and no
+case folding, which joins US and us. Only full-width forms of ASCII are read as ASCII, one character for one. What
+pauses and closes (commas, stops, quotes, white space) stands in the gaps, so that a rule can look at it by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+# U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay.
+WIDTH = {0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27}
+
+# Scripts written without spaces: each character is a token.
+_SINGLE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+# Numerals that \w takes for letters or digits but that are no part of a number beside them: ², ½, ①, ㈠.
+_ODD = "\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209c\u2150-\u218b\u2460-\u24ff\u2776-\u2793\u3192-\u319f\u3220-\u32ff"
+_LETTER = rf"(?:(?![{_SINGLE}{_ODD}_])\w)"
+# Words of other scripts and numbers, with what joins their parts: can't, gpt-4.1, 10:30, 1,000, and/or, a_b.
+_JOINED = rf"(?:(?:['._/@+#&-]|(?<=\d)[,:](?=\d)){_LETTER}+)*"
+_WORD = rf"\.?(?<![\w.]\.)\d{_LETTER}*{_JOINED}|{_LETTER}+{_JOINED}"
+# Marks of pause, stop and quotation, in one spelling each. Everything else that is no space is content: % - + ² $ °.
+MARKS = {
+    ",": ",", "，": ",", "。": ".", "．": ".", ".": ".", "｡": ".", "!": "!", "?": "?", ";": ";", ":": ":", "、": "、",
+    "…": "…", "—": "—", "–": "—", '"': '"', "“": '"', "”": '"', "'": "'", "(": "(", ")": ")", "[": "[", "]": "]",
+    "「": '"', "」": '"', "『": '"', "』": '"', "《": "《", "》": "》", "【": "[", "】": "]",
+}  # fmt: skip
+PAUSES = frozenset(",;:、…—")
+STOPS = frozenset(".!")
+_MARK = re.escape("".join(MARKS))
+_TOKEN = re.compile(rf"{_WORD}|[{_SINGLE}]|[^\s{_MARK}]")
+_IS_SINGLE = re.compile(rf"[{_SINGLE}]")
+_RUNS = ((re.compile(r"\.{2,}|…+"), "…"), (re.compile(r"—{2,}"), "—"))
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text's tokens, their spans in it (code points), and the marks between them.
+
+    `gaps[k]` is what stands before token k, `gaps[len(tokens)]` what stands after the last: marks in one spelling,
+    without white space; a lone space beside a character of a script without spaces is " ", since it may be a pause.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    gaps: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """Take a text apart."""
+        folded = text.translate(WIDTH)
+        found = list(_TOKEN.finditer(folded))
+        edges = [0, *(x for m in found for x in m.span()), len(folded)]
+        tokens = tuple(m[0] for m in found)
+        gaps = []
+        for k in range(len(found) + 1):
+            raw = folded[edges[2 * k] : edges[2 * k + 1]]
+            gaps.append(_gap(raw, 0 < k < len(found) and _pausing(tokens[k - 1], tokens[k])) if raw else "")
+        return cls(text, tokens, tuple(m.span() for m in found), tuple(gaps))
+
+    def raw_gap(self, k: int) -> str:
+        """The text of a gap."""
+        start = self.spans[k - 1][1] if k else 0
+        return self.text[start : self.spans[k][0] if k < len(self.spans) else len(self.text)]
+
+    def raw(self, start: int, end: int) -> str:
+        """The text of tokens [start, end), gaps between them included; at least one token."""
+        return self.text[self.spans[start][0] : self.spans[end - 1][1]]
+
+    @cached_property
+    def folded(self) -> tuple[str, ...]:
+        """The tokens in lower case: for finding places, never for deciding that two texts say the same."""
+        return tuple(t.lower() for t in self.tokens)
+
+    def strict(self) -> str:
+        """What is left when only width, white space and the spelling of marks are let go."""
+        return "\0".join(x for pair in zip(self.gaps, (*self.tokens, ""), strict=True) for x in pair)
+
+    def content(self) -> str:
+        """The tokens alone."""
+        return "\0".join(self.tokens)
+
+
+def _pausing(before: str, after: str) -> bool:
+    return bool(_IS_SINGLE.match(before) and _IS_SINGLE.match(after))
+
+
+def _gap(raw: str, pausing: bool) -> str:
+    marks = "".join(MARKS.get(c, c) for c in raw if not c.isspace())
+    for pattern, one in _RUNS:
+        marks = pattern.sub(one, marks)
+    return marks or (" " if pausing else "")
