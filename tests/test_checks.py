@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rewriter.checks import POLICIES, check, check_jsonl, checks_version
@@ -69,6 +69,41 @@ def test_text_is_accepted_against_itself(text: str) -> None:
     verdict = check(text, text)
     assert verdict.accepted
     assert verdict.score == 1.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(passages, st.data())
+def test_fillers_and_floor_holders_may_go(clauses: list[str], data: st.DataObject) -> None:
+    held = st.sampled_from(["就是说", "然后呢", "你知道吧", "怎么说呢", "那个那个", "对对对"])
+    spoken = "，".join(data.draw(held) + c for c in clauses)
+    assert check(spoken, "，".join(clauses)).accepted
+    assert not check(spoken, "，".join(clauses[1:])).accepted
+
+
+# Characters that carry meaning; none is a numeral, a negation or grammar.
+CONTENT = "山河湖海森林草原沙漠桥梁船帆铁铜银锡钢煤盐糖茶酒米麦豆棉麻丝绸瓷砖瓦墙窗门梯灯烛墨纸笔砚琴鼓牛羊马"
+random_clauses = st.lists(st.text(alphabet=CONTENT, min_size=12, max_size=24), min_size=3, max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_clauses, st.data())
+def test_removing_any_random_clause_is_rejected(clauses: list[str], data: st.DataObject) -> None:
+    gone = data.draw(st.integers(0, len(clauses) - 1))
+    source = "，".join(clauses)
+    draft = "，".join(c for i, c in enumerate(clauses) if i != gone)
+    pairs = [clauses[gone][i : i + 2] for i in range(len(clauses[gone]) - 1)]
+    assume(not any(pair in draft for pair in pairs) and len(set(pairs)) == len(pairs))
+    assert not check(source, draft).accepted
+    assert not check(draft, source).accepted or len(clauses[gone]) < 16  # put in, it weighs less
+
+
+@settings(max_examples=40, deadline=None)
+@given(words, words, st.lists(st.text(alphabet="abcdefgh", min_size=3, max_size=9), max_size=40))
+def test_verdicts_do_not_depend_on_what_was_judged_before(source: str, draft: str, others: list[str]) -> None:
+    before = check(source, draft)
+    check(" ".join(others), " ".join(reversed(others)))
+    assert check(source, draft) == before
+    assert next(iter(check_jsonl([json.dumps({"id": 1, "source": source, "rewrite": draft})])))["score"] == before.score
 
 
 @settings(max_examples=60, deadline=None)
@@ -223,6 +258,13 @@ HOSTILE = {
     "dotted capital i": ("İstanbul " * 1000, "istanbul " * 1000),
     "nothing": ("", "nothing was said, and yet there is text"),
     "white space": (" \n\t" * 10_000, " "),
+    "other text": ("".join(map(chr, range(0x4E00, 0x9000))) * 4, "".join(map(chr, range(0x9000, 0x4E00, -1))) * 4),
+    "every other character": ("山" * 100_000, "山河" * 50_000),
+    "questions": ("谁来？" * 20_000, "谁来。" * 20_000),
+    "addresses": ("https://a.example/x " * 5_000, "b " * 5_000),
+    "brackets": ("（" * 50_000, "（山" * 20_000),
+    "names": ("北京上海" * 20_000, "南京广州" * 20_000),
+    "one sentence": ("word " * 40_000, "other " * 40_000),
 }
 
 
