@@ -437,7 +437,7 @@ class PassageCache:
             from .similar import Similar
 
             try:
-                self._similar = Similar(self.path)
+                self._similar = Similar(self.path, self.notices)
             except (OSError, sqlite3.Error) as error:
                 raise CacheError(
                     f"The index of passages cannot be opened ({error}).", where=str(self.path), remedy=ELSEWHERE
@@ -457,6 +457,10 @@ class PassageCache:
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
         """Keep an accepted rewrite, so that it may be replayed. Raises CacheError where the index cannot be opened."""
         self.similar.remember(scope, source, rewrite, answer, about=about)
+
+    def rewrite_of(self, scope: str, source: str) -> str | None:
+        """The rewrite kept for just this passage. Raises CacheError where the index cannot be opened."""
+        return self.similar.rewrite_of(scope, source)
 
     # --- upkeep and moving, told in upkeep.py and moving.py ---
 
@@ -516,7 +520,6 @@ class PassageCache:
         self.tally.flush()
         self._turnstile.close()
         if self._similar is not None:
-            self.notices += self._similar.notices
             self._similar.close()
             self._similar = None
         self.store.close()

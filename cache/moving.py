@@ -103,7 +103,7 @@ def _import_passage(cache: PassageCache, passage: dict[str, Any], judge: Judge |
     scope, source, rewrite = (str(passage[name]) for name in ("scope", "source", "rewrite"))
     about, when = dict(passage["about"]), float(passage["when"])
     answer = Answer.model_validate(passage["answer"])
-    if cache.similar.knows(scope, source) or (judge is not None and not judge(source, rewrite)):
+    if cache.rewrite_of(scope, source) is not None or (judge is not None and not judge(source, rewrite)):
         return False
     cache.similar.remember(scope, source, rewrite, answer, about=about, when=when)
     return True

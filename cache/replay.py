@@ -162,7 +162,10 @@ class _Path:
         for change, silent in zip(self.changes, self.silent, strict=True):
             if silent:
                 continue
-            reach = max(CLEAR, 1 + change.b - change.a) if change.c == change.d else CLEAR
+            if change.a == change.b:
+                reach = 1  # the model only put something in
+            else:
+                reach = max(CLEAR, 1 + change.b - change.a) if change.c == change.d else CLEAR
             if change.a - reach < hunk.b and hunk.a < change.b + reach:
                 return False
         return True

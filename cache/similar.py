@@ -94,10 +94,13 @@ def scope_of(
 class Similar:
     """The passages in a folder. Threads and processes may share it; calls block for some hundred microseconds."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open or make `similar.db`. Raises OSError or sqlite3.Error where that cannot be done."""
+    def __init__(self, folder: Path, notices: list[str] | None = None) -> None:
+        """Open or make `similar.db`; what a user should hear is added to `notices`.
+
+        Raises OSError or sqlite3.Error where that cannot be done.
+        """
         self.path = folder / FILE
-        self.notices: list[str] = []
+        self.notices = notices if notices is not None else []
         self._lock = threading.Lock()
         self._connection = self._open()
 
@@ -183,13 +186,10 @@ class Similar:
                     connection.execute("ROLLBACK")
                 raise
 
-    def knows(self, scope: str, source: str) -> bool:
-        """Whether just this passage is remembered."""
-        found = None
-        with self._working() as connection:
-            place = _place(digest_of([scope, source]))
-            found = connection.execute("SELECT 1 FROM passages WHERE id = ?", (place,)).fetchone()
-        return found is not None
+    def rewrite_of(self, scope: str, source: str) -> str | None:
+        """The rewrite remembered for just this passage."""
+        found = self._passage(_place(digest_of([scope, source])), scope)
+        return found.rewrite if found is not None and found.source == source else None
 
     # --- finding ---
 

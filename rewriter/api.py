@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rewriter import formats, prompting
-from rewriter.cache import open_cache, request_key
-from rewriter.errors import ModelUnavailable, UsageError
+from rewriter.cache import open_cache, request_key, scope_of
+from rewriter.errors import CacheError, ModelUnavailable, UsageError
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from rewriter.cache import PassageCache
     from rewriter.model.client import ChatClient
     from rewriter.model.local import EmbeddedServer
-    from rewriter.prompting import Style
+    from rewriter.pipeline import Judge
+    from rewriter.prompting import Hint, Style
 
 # So many passages in a row without any answer mean that the endpoint is down, not that a passage is unlucky: the run
 # stops, resumable, rather than keep everything that is left.
@@ -75,6 +77,7 @@ class Rewriter:
         self._server: EmbeddedServer | None = None
         self._client: ChatClient | None = None
         self._starting = asyncio.Lock()
+        self._opened = time.time()
         self._unanswered = 0  # passages in a row without any answer
         self._answers = 0
         self.calls = 0
@@ -166,6 +169,9 @@ class Rewriter:
                 "ladder": self.settings.ladder.model_dump(),
                 "limit": self.settings.limit,
                 "checks": checks_version(),
+                "similar": self.settings.similar,
+                # a refresh is a run of its own: nothing an earlier one left is taken over
+                "refresh": self._opened if self.settings.refresh else 0,
             }
         )
 
@@ -181,16 +187,22 @@ class Rewriter:
             ask=self._ask,
             ladder=self.settings.ladder,
             stronger=(stronger, self._ask) if stronger else None,
+            replays=self._replays(language),
         )
+
+    def _replays(self, language: str) -> _Replays | None:
+        cache = self.cache
+        if cache is None or self.settings.similar == "off" or self.settings.refresh:
+            return None
+        return _Replays(cache, self.choice.endpoint, self.style(language))
 
     async def _ask(self, request: Request) -> tuple[Answer, bool]:
         """The answer, and whether the cache had it. Stored before anyone judges it."""
         if self.cache is None:
             return await self._call(request), False
         key = request_key(self.choice.endpoint, request)
-        return await self.cache.once(
-            key, lambda: self._call(request), about={"model": request.model, "style": self.settings.style}
-        )
+        about = {"model": request.model, "style": self.settings.style}
+        return await self.cache.once(key, lambda: self._call(request), about=about, refresh=self.settings.refresh)
 
     async def _call(self, request: Request) -> Answer:
         async with self._starting:
@@ -248,6 +260,8 @@ class Rewriter:
         work = work or self.prepare(_transcript(transcript))
         means = self.means(self.language(work.transcript))
         previous: Outcome | None = None
+        if self.settings.refresh:
+            known = None
         async for group in self._groups(work, means, known or (lambda passage: None), arrived):
             for outcome in group:
                 if previous is not None:
@@ -310,6 +324,45 @@ class Rewriter:
         """
         work = self.prepare(_transcript(transcript))
         return assemble(work, [o async for o in self.stream(work.transcript, work=work)], to=to)
+
+
+class _Replays:
+    """The cache's similar tier for one style. Trouble with it costs its help, not the run."""
+
+    def __init__(self, cache: PassageCache, endpoint: str, style: Style) -> None:
+        self._cache, self._endpoint, self._style = cache, endpoint, style
+        # `correct` keeps what was said, 嗯 and um too; the other styles leave them out
+        self._drops = style.policy not in {"correct", "strict"}
+
+    def _scope(self, request: Request, hints: Sequence[Hint]) -> str:
+        terms = [(h.how, h.note, h.canonical, *h.forms) for h in hints]
+        prompt = f"{self._style.digest} {self._style.policy}"
+        return scope_of(self._endpoint, request.model, request.parameters, prompt, terms)
+
+    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
+        """See pipeline.Replays."""
+        if request_key(self._endpoint, request) in self._cache:
+            return None
+        try:
+            scope = self._scope(request, hints)
+            found = self._cache.replay(scope, text, judge, drops_hesitations=self._drops)
+        except CacheError as error:
+            self._tell(error)
+            return None
+        return found.rewrite if found else None
+
+    def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
+        """See pipeline.Replays."""
+        about = {"model": request.model, "style": self._style.name, "prompt": self._style.digest}
+        try:
+            if self._cache.rewrite_of(self._scope(request, hints), text) != draft:
+                self._cache.remember(self._scope(request, hints), text, draft, answer, about=about)
+        except CacheError as error:
+            self._tell(error)
+
+    def _tell(self, error: CacheError) -> None:
+        if str(error) not in self._cache.notices:
+            self._cache.notices.append(str(error))
 
 
 def assemble(work: Work, outcomes: list[Outcome], *, to: str | None = None) -> Result:

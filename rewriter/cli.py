@@ -60,6 +60,10 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--limit", type=int, metavar="N", help="Only the first N passages of each file."),
             click.option("--cache", metavar="DIR", help="Where answers are kept."),
             click.option("--no-cache", is_flag=True, help="Neither read nor store answers."),
+            click.option("--refresh", is_flag=True, default=None, help="Ask anew, and store in place of old answers."),
+            click.option(
+                "--similar", type=click.Choice(["off", "verified"]), help="Replay rewrites of near passages (verified)."
+            ),
         ]
     ):
         command = option(command)
@@ -552,11 +556,13 @@ def export_(file: str, folder: str | None) -> int:
 @click.argument("file", metavar="FILE")
 @cache_option
 def import_(file: str, folder: str | None) -> int:
-    """Add the answers of an exported file; entries that are there already stay."""
+    """Add the answers of an exported file; entries that are there already stay. Rewrites of passages are judged."""
     from rewriter.cache import open_cache
+    from rewriter.checks import check
 
     with open_cache(folder) as store:
-        click.echo(f"{store.import_(Path(file))} entries added")
+        added = store.import_(Path(file), lambda source, rewrite: check(source, rewrite).accepted)
+        click.echo(f"{added} entries added")
         for notice in store.notices:
             click.echo(notice, err=True)
     return 0

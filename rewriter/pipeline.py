@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
@@ -26,10 +26,11 @@ from rewriter.tokens import TokenCounter
 if TYPE_CHECKING:
     from rewriter.fixes import FixedText
     from rewriter.glossary import Glossary
-    from rewriter.prompting import Style
+    from rewriter.prompting import Hint, Style
 
 Messages = tuple[dict[str, str], ...]
 Ask = Callable[[Request], Awaitable[tuple[Answer, bool]]]
+Judge = Callable[[str, str], bool]
 
 # Code points of the text before a passage that the model may read. About two Chinese sentences: enough to know what a
 # pronoun or a term refers to, short enough that an edit re-asks one neighbour only and the bill hardly grows.
@@ -43,6 +44,16 @@ ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 SMALLEST_TO_HALVE = 24
 
 _NOT_SPACE = re.compile(r"\S")
+
+
+class Replays(Protocol):
+    """Rewrites of near passages, kept so that they need not be asked for: the cache's similar tier."""
+
+    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
+        """A rewrite of `text` that `judge(text, rewrite)` accepts; None also where the request itself is answered."""
+
+    def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
+        """Keep an accepted draft of `text`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class Means:
     ladder: Ladder = field(default_factory=Ladder)
     stronger: tuple[str, Ask] | None = None
     parameters: dict[str, object] = field(default_factory=lambda: {"temperature": 0})
+    replays: Replays | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,7 @@ class _Attempt:
     verdict: Verdict | None = None
     truncated: bool = False
     messages: Messages = ()
+    answer: Answer | None = None
 
     @property
     def accepted(self) -> bool:
@@ -165,12 +178,34 @@ async def _rewrite_halves(
 async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
     hints = means.glossary.for_prompt(attempt.text)
     messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
+    request = request_for(means.model, messages, attempt.text, means)
+    if _replay(attempt, request, hints, means):
+        return
     await _try(attempt, messages, "ask", means.model, means.ask, means)
     for _ in range(repairs):
         if attempt.accepted or attempt.truncated or attempt.verdict is None:
-            return
+            break
         again = prompting.repair(means.style, messages, attempt.draft, attempt.verdict.findings)
         await _try(attempt, again, "repair", means.model, means.ask, means)
+    if means.replays is not None and attempt.accepted and attempt.answer is not None:
+        means.replays.keep(request, attempt.text, hints, attempt.draft, attempt.answer)
+
+
+def _replay(attempt: _Attempt, request: Request, hints: Sequence[Hint], means: Means) -> bool:
+    """Whether a near passage's rewrite could be carried over to this one and passed the check: no call is needed."""
+
+    def accepts(source: str, draft: str) -> bool:
+        attempt.verdict = judge(source, draft, means)
+        return attempt.verdict.accepted
+
+    draft = means.replays.find(request, attempt.text, hints, accepts) if means.replays is not None else None
+    if draft is None:
+        attempt.verdict = None
+        return False
+    attempt.ladder.append("replay")
+    attempt.from_cache += 1
+    attempt.draft = draft
+    return True
 
 
 async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
@@ -268,6 +303,8 @@ def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = 
 def _status(attempt: _Attempt, kept: bool) -> Status:
     if kept:
         return "kept"
+    if attempt.ladder == ["replay"]:
+        return "replayed"
     if len(attempt.ladder) > 1:
         return "repaired"
     return "cached" if attempt.from_cache else "rewritten"

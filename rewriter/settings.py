@@ -7,7 +7,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
@@ -35,7 +35,8 @@ class Settings(Record):
 
     `budget` is in tokens (None: chosen for the model); `concurrency` is model calls at once (None: chosen for the
     model); `limit` is how many passages of each file are rewritten (None: all); `cache` is a folder (None: the user's
-    cache folder).
+    cache folder). `similar` says whether a near passage's rewrite may be replayed where it passes the check; `refresh`
+    asks for every answer anew and stores it in place of the old one.
     """
 
     style: str = "clean"
@@ -52,6 +53,8 @@ class Settings(Record):
     limit: int | None = Field(default=None, ge=1)
     cache: str | None = None
     use_cache: bool = True
+    similar: Literal["verified", "off"] = "verified"
+    refresh: bool = False
 
 
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:
@@ -62,7 +65,7 @@ def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings
     from_file = _read_config((folder or Path.cwd()) / CONFIG_FILE)
     from_env = {
         name: os.environ[f"REWRITER_{name.upper()}"]
-        for name in ("style", "language", "cache", "budget", "concurrency", "timeout")
+        for name in ("style", "language", "cache", "budget", "concurrency", "timeout", "similar")
         if os.environ.get(f"REWRITER_{name.upper()}")
     }
     flags = {k: v for k, v in given.items() if v is not None and v != ()}

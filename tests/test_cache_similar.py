@@ -297,7 +297,7 @@ def test_a_later_rewrite_of_the_same_passage_takes_its_place(cache: PassageCache
     remember(cache, ZH["source"], "旧的")
     remember(cache, ZH["source"], ZH["rewrite"])
     assert len(cache.similar) == 1 and served(cache, ZH["source"]) == ZH["rewrite"]
-    assert cache.similar.knows(SCOPE, ZH["source"]) and not cache.similar.knows(SCOPE, EN["source"])
+    assert cache.rewrite_of(SCOPE, ZH["source"]) == ZH["rewrite"] and cache.rewrite_of(SCOPE, EN["source"]) is None
 
 
 def test_it_is_there_after_reopening_for_the_owner_only(tmp_path: Path) -> None:
