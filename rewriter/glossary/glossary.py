@@ -16,6 +16,7 @@ from rewriter.glossary.linting import doubts
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
 from rewriter.glossary.sound import Offer, Sound
+from rewriter.glossary.store import Kept, keep, load, place_of
 from rewriter.glossary.table import Table
 from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
 from rewriter.records import Hit
@@ -28,6 +29,7 @@ class Glossary:
 
     def __init__(self, terms: Iterable[Term] = ()) -> None:
         self._table = Table.of(terms)
+        self._kept: Kept | None = None
 
     @classmethod
     def empty(cls) -> Glossary:
@@ -36,14 +38,26 @@ class Glossary:
 
     @classmethod
     def load(cls, paths: Paths) -> Glossary:
-        """Read and merge glossary files; later ones win.
+        """Read and merge glossary files; later ones win. The built indexes of big ones are kept on disk.
 
         Raises GlossaryError naming file and line of the first thing wrong.
         """
+        place = place_of(_listed(paths))
+        if place is not None and (kept := load(place)) is not None:
+            return cls._of(kept)
         problems: Problems = []
         terms = merge(_entries(paths, problems), problems)
         _raise_first(problems)
-        return cls(terms)
+        glossary = cls(terms)
+        if place is not None:
+            keep(place, Kept(glossary._table, glossary._exact, glossary._sound.to_parts(), glossary.digest))
+        return glossary
+
+    @classmethod
+    def _of(cls, kept: Kept) -> Glossary:
+        glossary = cls()
+        glossary._table, glossary._kept = kept.table, kept
+        return glossary
 
     @classmethod
     def from_terms(cls, terms: Iterable[Term | Mapping[str, object] | str]) -> Glossary:
@@ -99,6 +113,8 @@ class Glossary:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the terms and all their fields; the order of the terms does not count."""
+        if self._kept:
+            return self._kept.digest
         rows = sorted(json.dumps(term.model_dump(), ensure_ascii=False, sort_keys=True) for term in self.terms)
         return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -112,19 +128,24 @@ class Glossary:
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
-        return {alias: term.canonical for term in self.terms for alias in term.aliases}
+        table = self._table
+        return {
+            spelling: table.canonical(owner)
+            for number, (spelling, owner) in enumerate(zip(table.spellings, table.owners, strict=True))
+            if number != table.first[owner]
+        }
 
     @cached_property
     def _canonicals(self) -> dict[str, None]:
-        return dict.fromkeys(term.canonical for term in self.terms)
+        return dict.fromkeys(self._table.canonicals)
 
     @cached_property
     def _exact(self) -> Exact:
-        return Exact.build(self._table)
+        return self._kept.exact if self._kept else Exact.build(self._table)
 
     @cached_property
     def _sound(self) -> Sound:
-        return Sound.build(self._table)
+        return Sound.from_parts(self._table, self._kept.sound) if self._kept else Sound.build(self._table)
 
     def _offered(self, offer: Offer) -> Hit:
         return Hit.model_construct(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -72,6 +72,7 @@ class Latin:
     ) -> None:
         self._names, self._spell, self._skeletons = names, spell, skeletons
         self._few = len(names) <= MANY_TERMS
+        self._nearby: dict[str, Set[int]] = {}
 
     def __len__(self) -> int:
         return len(self._names)
@@ -146,6 +147,11 @@ class Latin:
         skeleton = phones.skeleton(sounds_)
         if not self._few:
             return self._skeletons.get(skeleton, ())
+        if skeleton not in self._nearby:
+            self._nearby[skeleton] = self._within_slack(skeleton)
+        return self._nearby[skeleton]
+
+    def _within_slack(self, skeleton: str) -> Set[int]:
         most = slack(skeleton)
         near = process.extract(
             skeleton, self._skeletons.keys(), scorer=Levenshtein.distance, score_cutoff=most, limit=None
