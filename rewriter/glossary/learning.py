@@ -76,14 +76,14 @@ def _narrowed(source: str, changes: Sequence[_Change]) -> Iterator[_Change]:
 
 
 def _changes(source: str, corrected: str, known: Glossary) -> Iterator[_Change]:
-    beside, names = Beside(source, corrected), _Names(corrected, known)
+    beside, names = Beside(source, corrected), Names(corrected, known)
     done = 0
     for op in beside.ops:
         if op.equal or op.d == op.c or op.d - op.c > _LONGEST:
             continue
         begin, finish = names.around(beside.made[op.c].start(), beside.made[op.d - 1].end())
         name = corrected[begin:finish]
-        if begin < done or not (names.knows(begin, finish) or _is_name(name)):
+        if begin < done or not (names.knows(begin, finish) or is_name(name)):
             continue
         tokens = beside.in_source(begin, finish)
         found = nearest(source, tokens, name) if len(tokens) <= 2 * _LONGEST else None
@@ -92,13 +92,13 @@ def _changes(source: str, corrected: str, known: Glossary) -> Iterator[_Change]:
             yield _Change(*found, name)
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Whether it is more than ordinary words: those are the rewriter's business, not a glossary's."""
     words = _LETTERS.findall(_CONTRACTED.sub("", text))
     return len(text) > 1 and not all(len(word) < 2 or is_plain(word) for word in words)
 
 
-class _Names:
+class Names:
     """Which name a corrected stretch belongs to."""
 
     def __init__(self, text: str, known: Glossary) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, pairwise, repeat
 from typing import Any
@@ -26,7 +26,7 @@ class Table:
         spellings: list[str],
         first: Sequence[int],
         flags: dict[str, frozenset[int]],
-        rare: dict[str, dict[int, object]],
+        rare: Mapping[str, Mapping[int, object]],
     ) -> None:
         self.spellings, self.first = spellings, first
         self.certain, self.protect, self.case = (flags[name] for name in _FLAGS)
