@@ -8,8 +8,8 @@ with length and not with its square.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
@@ -24,8 +24,7 @@ SAMPLED = 16
 BLOCK = 6000
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """source[a:b] stands against draft[c:d]; equal or not."""
 
     equal: bool
@@ -39,18 +38,24 @@ def align(source: str, draft: str) -> list[Op]:
     """Alternating equal and unequal stretches that tile both token strings."""
     ops: list[Op] = []
     for a, b, c, d in _stretches(source, draft):
-        for op in Levenshtein.opcodes(source[a:b], draft[c:d]):
-            _push(ops, Op(op.tag == "equal", a + op.src_start, a + op.src_end, c + op.dest_start, c + op.dest_end))
+        here, there = a, c
+        # The last block is empty and stands at both ends.
+        for block in Levenshtein.opcodes(source[a:b], draft[c:d]).as_matching_blocks():
+            i, j, size = a + block.a, c + block.b, block.size
+            if i > here or j > there:
+                _push(ops, False, here, i, there, j)
+            if size:
+                _push(ops, True, i, i + size, j, j + size)
+            here, there = i + size, j + size
     return ops
 
 
-def _push(ops: list[Op], op: Op) -> None:
+def _push(ops: list[Op], equal: bool, a: int, b: int, c: int, d: int) -> None:
     """Append, joined to the last stretch where both are of one kind."""
-    if ops and ops[-1].equal == op.equal:
-        last = ops[-1]
-        ops[-1] = Op(op.equal, last.a, op.b, last.c, op.d)
-    else:
-        ops.append(op)
+    if ops and ops[-1].equal == equal:
+        last = ops.pop()
+        a, c = last.a, last.c
+    ops.append(Op(equal, a, b, c, d))
 
 
 def _stretches(source: str, draft: str) -> list[tuple[int, int, int, int]]:

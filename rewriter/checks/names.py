@@ -46,7 +46,9 @@ NAME_SHARE = 0.5
 NAME, DOUBTFUL = 2, 1
 # What stands before the first word of a sentence.
 _BEGINS = '.!?。！？\n"“'
-_TITLED = re.compile("[\u4e00-\u9fff](?:先生|女士|小姐|老师|教授|律师|医生|主任|经理|院长|部长|局长)")
+_TITLES = "先生|女士|小姐|老师|教授|律师|医生|主任|经理|院长|部长|局长"
+_TITLED = re.compile(f"[\u4e00-\u9fff](?:{_TITLES})")
+_TITLE_ENDS = frozenset(title[-1] for title in _TITLES.split("|"))
 
 
 @lru_cache(maxsize=1)
@@ -56,11 +58,14 @@ def _list() -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(data["names"].split()), frozenset(data["doubtful"].split())
 
 
-@lru_cache(maxsize=16384)
 def grade(word: str) -> int:
     """Is a Chinese word a name? NAME, DOUBTFUL or 0."""
     names, doubtful = _list()
-    return NAME if word in names or _TITLED.fullmatch(word) else DOUBTFUL if word in doubtful else 0
+    if word in names:
+        return NAME
+    if word in doubtful:
+        return DOUBTFUL
+    return NAME if word[-1] in _TITLE_ENDS and _TITLED.fullmatch(word) else 0
 
 
 def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
@@ -140,9 +145,10 @@ def _one_character(g: Gap, source: Tokens, draft: Tokens) -> tuple[int, int, int
 
 def _covering(code: str, a: int, b: int) -> tuple[int, int] | None:
     """The longest certain name that covers code[a:b]."""
+    names = _list()[0]
     for size in range(LONGEST_NAME, max(SHORTEST_NAME, b - a) - 1, -1):
         for i in range(max(0, b - size), min(a, len(code) - size) + 1):
-            if grade(code[i : i + size]) == NAME:
+            if code[i : i + size] in names:
                 return i, i + size
     return None
 
