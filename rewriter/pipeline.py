@@ -221,7 +221,7 @@ async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
     answer, hit = await ask(request_for(model, messages, attempt.text, means))
     attempt.ladder.append(rung)
-    attempt.messages = messages
+    attempt.messages, attempt.answer = messages, answer
     if hit:
         attempt.from_cache += 1
     else:
