@@ -200,13 +200,18 @@ def _weights(code: str, forms: list[str], a: int, b: int) -> list[float]:
 def bracketed(s: Segment, source: Tokens) -> bool:
     """Does what was lost stand in brackets ([music], （笑）)? A note of whoever transcribed, not said."""
     start, end = source.span(s.a, s.b)
-    before = source.text[max(0, start - NOTE) : start]
-    opened = max(before.rfind(c) for c in _OPEN)
-    if opened < 0 or any(c in before[opened:] for c in _CLOSE):
-        inside = [i for i in (source.text.find(c, start, end) for c in _OPEN) if i >= 0]
-        if not inside or min(inside) - start > NOTE_LEAD:
-            return False
-    return any(c in source.text[start : end + NOTE] for c in _CLOSE)
+    if end - start > NOTE:
+        return False
+    text = source.text
+    before = max(text.rfind(c, max(0, start - NOTE), start) for c in _OPEN)
+    opened = before if before >= 0 else _first(_OPEN, text, start, start + NOTE_LEAD)
+    closed = _first(_CLOSE, text, opened, end + NOTE)
+    return opened >= 0 and closed >= end - NOTE_LEAD
+
+
+def _first(signs: str, text: str, start: int, end: int) -> int:
+    """The first place of any of the signs, or -1."""
+    return min((i for i in (text.find(c, start, end) for c in signs) if i >= 0), default=-1) if start >= 0 else -1
 
 
 def segments(gaps: Sequence[Gap], kind: str) -> list[Segment]:

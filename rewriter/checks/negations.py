@@ -115,6 +115,6 @@ def _again(code: str, i: int) -> bool:
 
 def _complement(forms: list[str], i: int) -> bool:
     """不想了半天也想不出来: is the same verb denied by its complement a few words on?"""
-    follow = forms[i + 1 : i + 2]
+    verb = forms[i + 1]
     rest = forms[i + 2 : i + 2 + COMPLEMENT]
-    return any(a == follow[0] and b in NEGATIONS for a, b in pairwise(rest))
+    return verb not in CARRIERS and any(a == verb and b in NEGATIONS for a, b in pairwise(rest))
