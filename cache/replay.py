@@ -13,6 +13,7 @@ The alignments are Levenshtein's over tokens (rapidfuzz).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -88,7 +89,7 @@ def carry(source: str, rewrite: str, new: str, *, drops_hesitations: bool) -> st
     old, now, done = Words.of(source), Words.of(new), Words.of(rewrite)
     hunks = _hunks(old.tokens, now.tokens)
     _small_enough(hunks, len(old.tokens))
-    path = _Path(old, done)
+    path = Path(old, done)
     edits = _Edits()
     for hunk in hunks:
         _carry_hunk(hunk, old, now, path, edits, drops_hesitations)
@@ -132,7 +133,7 @@ def _equal_gaps(hunks: list[Hunk], old: Words, now: Words) -> Iterable[tuple[int
 # --- where the old source's words stand in the rewrite ---------------------------------------------------------------
 
 
-class _Path:
+class Path:
     """Which token of the rewrite is which token of the source, and what the model changed between."""
 
     def __init__(self, old: Words, done: Words) -> None:
@@ -204,7 +205,7 @@ class _Path:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _carry_hunk(hunk: Hunk, old: Words, now: Words, path: _Path, edits: _Edits, drops: bool) -> None:
+def _carry_hunk(hunk: Hunk, old: Words, now: Words, path: Path, edits: _Edits, drops: bool) -> None:
     new = now.tokens[hunk.c : hunk.d]
     if path.same_change(hunk, now):
         _same_edges(hunk, old, now, path, edits)
@@ -226,7 +227,7 @@ def _carry_hunk(hunk: Hunk, old: Words, now: Words, path: _Path, edits: _Edits, 
         _replace(hunk, old, now, path, start, end, edits)
 
 
-def _same_edges(hunk: Hunk, old: Words, now: Words, path: _Path, edits: _Edits) -> None:
+def _same_edges(hunk: Hunk, old: Words, now: Words, path: Path, edits: _Edits) -> None:
     """The marks around words that the rewrite has as the new source has them."""
     start, end = path.before(hunk.a), path.after(hunk.b)
     if hunk.c < hunk.d:
@@ -276,7 +277,7 @@ def _no_cue(hunk: Hunk, old: Words, now: Words) -> None:
                     raise Refused("a correction may begin there")
 
 
-def _said(path: _Path, hunk: Hunk, start: int) -> bool:
+def _said(path: Path, hunk: Hunk, start: int) -> bool:
     """Whether the rewrite has the old words letter by letter; True, also where it only begins a sentence with them.
 
     Returns whether the first letter was made a capital. Raises Refused for any other difference.
@@ -290,7 +291,7 @@ def _said(path: _Path, hunk: Hunk, start: int) -> bool:
     raise Refused("the rewrite spells the word otherwise")
 
 
-def _replace(hunk: Hunk, old: Words, now: Words, path: _Path, start: int, end: int, edits: _Edits) -> None:
+def _replace(hunk: Hunk, old: Words, now: Words, path: Path, start: int, end: int, edits: _Edits) -> None:
     capital = _said(path, hunk, start)
     inner = range(1, hunk.b - hunk.a)
     if any(path.done.gaps[start + n] != old.gaps[hunk.a + n] for n in inner):
@@ -303,7 +304,7 @@ def _replace(hunk: Hunk, old: Words, now: Words, path: _Path, start: int, end: i
     _carry_gap(hunk.b, hunk.d, old, now, path, edits, end)
 
 
-def _insert(hunk: Hunk, old: Words, now: Words, path: _Path, at: int, edits: _Edits) -> None:
+def _insert(hunk: Hunk, old: Words, now: Words, path: Path, at: int, edits: _Edits) -> None:
     before, left, right, there = old.gaps[hunk.a], now.gaps[hunk.c], now.gaps[hunk.d], path.done.gaps[at]
     if hunk.a < len(old.tokens) and at < len(path.done.tokens) and old.tokens[hunk.a] != path.done.tokens[at]:
         raise Refused("a sentence would begin otherwise")
@@ -319,7 +320,7 @@ def _insert(hunk: Hunk, old: Words, now: Words, path: _Path, at: int, edits: _Ed
     edits.tokens[at, at] = ("", now.tokens[hunk.c : hunk.d])
 
 
-def _delete(hunk: Hunk, old: Words, now: Words, path: _Path, start: int, end: int, edits: _Edits) -> None:
+def _delete(hunk: Hunk, old: Words, now: Words, path: Path, start: int, end: int, edits: _Edits) -> None:
     if _said(path, hunk, start):
         raise Refused("a sentence would begin otherwise")
     left, right, meant = old.gaps[hunk.a], old.gaps[hunk.b], now.gaps[hunk.c]
@@ -340,7 +341,7 @@ def _delete(hunk: Hunk, old: Words, now: Words, path: _Path, start: int, end: in
 # --- pauses ----------------------------------------------------------------------------------------------------------
 
 
-def _carry_gap(k: int, c: int, old: Words, now: Words, path: _Path, edits: _Edits, at: int | None = None) -> None:
+def _carry_gap(k: int, c: int, old: Words, now: Words, path: Path, edits: _Edits, at: int | None = None) -> None:
     """A mark that differs: set where the rewrite has the source's, left where it has the new one's, else weighed."""
     before, after = old.gaps[k], now.gaps[c]
     counts = _counts(k, old) or _counts(c, now)
@@ -410,6 +411,12 @@ def _apply(done: Words, edits: _Edits) -> str:
     return "".join(out)
 
 
+def _balance(source: Words, rewrite: Words) -> tuple[Counter[str], Counter[str]]:
+    """Words a rewrite has less and more often than its source."""
+    said, written = Counter(source.folded), Counter(rewrite.folded)
+    return said - written, written - said
+
+
 def _verify(old: Words, now: Words, done: Words, result: Words, edits: _Edits) -> None:
     """The result reads as meant, and is no further from its source than the stored rewrite is from its own.
 
@@ -423,6 +430,10 @@ def _verify(old: Words, now: Words, done: Words, result: Words, edits: _Edits) -
     meant += done.tokens[at:]
     if result.tokens != tuple(meant):
         raise Refused("words would run together")
+    lost, added = _balance(now, result)
+    may_lose, may_add = _balance(old, done)
+    if sum((lost - may_lose).values()) > edits.dropped or added - may_add:
+        raise Refused("the model moved words, and a difference with them")
     far = Levenshtein.distance(now.folded, result.folded)
     if far > Levenshtein.distance(old.folded, done.folded) + edits.dropped:
         raise Refused("a difference would land in another place")

@@ -1,9 +1,9 @@
 """The similar tier: accepted rewrites by the passage they came from, found again for one that is nearly the same.
 
-Three ways in, tried in order: the same text but for width and white space (its rewrite stands as it is), the same words
-with other marks, and a near neighbour. The second and third are only ever candidates: `replay.carry` brings every
-difference into the stored rewrite or refuses, and the caller's judge decides on the result against the new source. An
-error of the judge is a miss.
+Four ways in, tried in order: the same text but for width and white space (its rewrite stands as it is), the same words
+with other marks, a near neighbour, and parts of two neighbours where an edit has moved a passage's ends. All but the
+first are only ever candidates: `replay.carry` brings every difference into the stored rewrite or refuses, and the
+caller's judge decides on the result against the new source. An error of the judge is a miss.
 
 `similar.db` lies beside the answers. It is made from answers that were stored before, so a kill may cost its last rows,
 and a damaged file is set aside for an empty one: nothing paid for is lost.
@@ -26,17 +26,17 @@ from rewriter.records import Answer, Record
 from . import seal
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
-from .sketch import bands, code
+from .sketch import code, codes
 from .words import Words
 
 FILE = "similar.db"
-How = Literal["same", "marks", "near"]
+How = Literal["same", "marks", "near", "parts"]
 Judge = Callable[[str, str], bool]
 
-# Rows looked at in one band: where so many passages share one, they are the same sentence over and over.
-BAND_LIMIT = 16
-# Candidates tried: one that shares most bands and cannot be carried is seldom followed by one that can.
-TRIES = 4
+# Passages looked at for one code: where so many share it, they are the same sentence over and over.
+CODE_LIMIT = 16
+# Candidates tried: one that shares most codes and cannot be carried is seldom followed by one that can.
+TRIES = 6
 # Seconds for all tries together, the judge's time included; beyond, it is a miss. A model call takes seconds.
 TIME_LIMIT = 2.0
 # Code points. Longer passages are not remembered: aligning them would take longer than a look-up may.
@@ -44,7 +44,7 @@ LONGEST = 8000
 _LENGTH_BYTES = 4
 SETUP = (
     "CREATE TABLE IF NOT EXISTS passages (id INTEGER PRIMARY KEY, stored REAL NOT NULL, sealed BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS bands (band INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (band, id))"
+    "CREATE TABLE IF NOT EXISTS codes (code INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (code, id))"
     " WITHOUT ROWID",
 )
 
@@ -178,8 +178,8 @@ class Similar:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", (place, stored, sealed))
-                rows = [(band, place) for band in _codes(scope, words)]
-                connection.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", rows)
+                rows = [(one, place) for one in _codes(scope, words)]
+                connection.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", rows)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -202,11 +202,11 @@ class Similar:
         if len(source) > LONGEST or not source.strip():
             return None
         words, until = Words.of(source), time.monotonic() + TIME_LIMIT
-        for near in self.candidates(scope, words):
+        near = self.candidates(scope, words)
+        for replay in _replays(near, source, words, drops_hesitations):
             if time.monotonic() > until:
                 return None
-            replay = _replayed(near, source, words, drops_hesitations)
-            if replay is not None and _accepted(judge, source, replay.rewrite):
+            if _accepted(judge, source, replay.rewrite):
                 return replay
         return None
 
@@ -215,8 +215,8 @@ class Similar:
         strict, content, *near = _codes(scope, words)
         votes: Counter[int] = Counter()
         with self._working() as connection:
-            for band, weight in ((strict, 100), (content, 20), *((n, 1) for n in near)):
-                rows = connection.execute("SELECT id FROM bands WHERE band = ? LIMIT ?", (band, BAND_LIMIT)).fetchall()
+            for one, weight in ((strict, 100), (content, 20), *((n, 1) for n in near)):
+                rows = connection.execute("SELECT id FROM codes WHERE code = ? LIMIT ?", (one, CODE_LIMIT)).fetchall()
                 votes.update({place: weight for (place,) in rows})
                 if weight == 100 and rows:
                     break
@@ -280,8 +280,8 @@ class Similar:
             for place in places:
                 row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()
                 opened = _opened(row[0]) if row else None
-                codes = _codes(opened.scope, Words.of(opened.source)) if opened else []
-                connection.executemany("DELETE FROM bands WHERE band = ? AND id = ?", [(c, place) for c in codes])
+                gone = _codes(opened.scope, Words.of(opened.source)) if opened else []
+                connection.executemany("DELETE FROM codes WHERE code = ? AND id = ?", [(c, place) for c in gone])
                 connection.execute("DELETE FROM passages WHERE id = ?", (place,))
             connection.execute("COMMIT")
 
@@ -297,10 +297,10 @@ def _place(key: str) -> int:
 
 
 def _codes(scope: str, words: Words) -> list[int]:
-    """Of the text but for width and space, of its words alone, and of its bands."""
+    """Of the text but for width and space, of its words alone, and of parts of it."""
     raw = bytes.fromhex(scope)
     strict, content = (x.encode("utf-8", "surrogatepass") for x in (words.strict(), words.content()))
-    return [code(raw, b"strict", strict), code(raw, b"content", content), *bands(raw, "".join(words.folded))]
+    return [code(raw, b"strict", strict), code(raw, b"content", content), *codes(raw, "".join(words.folded))]
 
 
 def _packed(scope: str, source: str, answer: Answer, about: About, when: float) -> bytes:
@@ -325,18 +325,29 @@ def _opened(sealed: object) -> Remembered | None:
     return Remembered(key.hex(), scope, source, opened.answer.text, opened.answer, about, opened.when)
 
 
-def _replayed(near: Remembered, source: str, words: Words, drops: bool) -> Replay | None:
+def _replays(near: list[Remembered], source: str, words: Words, drops: bool) -> Iterator[Replay]:
+    """What can be made of the candidates: of one, then of parts of one or two, where a passage's ends have moved."""
     from .replay import Refused, carry
+    from .stitch import stitched
 
-    old = Words.of(near.source)
-    if old.strict() == words.strict():
-        return Replay(rewrite=near.rewrite, source=near.source, how="same", answer=near.answer, about=near.about)
-    how: How = "marks" if old.tokens == words.tokens else "near"
-    try:
-        text = carry(near.source, near.rewrite, source, drops_hesitations=drops)
-    except Refused:
-        return None
-    return Replay(rewrite=text, source=near.source, how=how, answer=near.answer, about=near.about)
+    pairs = [(n, Words.of(n.source)) for n in near]
+    seen: set[str] = set()
+    for one, old in pairs:
+        if old.strict() == words.strict():
+            yield Replay(rewrite=one.rewrite, source=one.source, how="same", answer=one.answer, about=one.about)
+            continue
+        how: How = "marks" if old.tokens == words.tokens else "near"
+        with contextlib.suppress(Refused):
+            text = carry(one.source, one.rewrite, source, drops_hesitations=drops)
+            seen.add(text)
+            yield Replay(rewrite=text, source=one.source, how=how, answer=one.answer, about=one.about)
+    for parts, text in stitched([(n.source, n.rewrite) for n in near], source, drops_hesitations=drops):
+        if text in seen:
+            continue
+        seen.add(text)
+        first = near[parts[0]]
+        joined = "\n".join(near[n].source for n in parts)
+        yield Replay(rewrite=text, source=joined, how="parts", answer=first.answer, about=first.about)
 
 
 def _accepted(judge: Judge, source: str, rewrite: str) -> bool:

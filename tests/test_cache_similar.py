@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rewriter.cache.replay import HESITATIONS, Refused, carry
 from rewriter.cache.similar import Similar
-from rewriter.cache.sketch import bands
+from rewriter.cache.sketch import codes
 from rewriter.cache.words import Words
 
 from rewriter import check
@@ -252,12 +252,28 @@ def test_the_same_text_gets_the_rewrite_as_it_stands(cache: PassageCache) -> Non
     assert (saved.tier, saved.model, saved.hits, saved.output) == ("replay", "m", 1, 100)
 
 
-def test_near_passages_share_a_band_and_others_do_not() -> None:
+def test_near_passages_share_codes_and_others_do_not() -> None:
     near = Words.of(ZH["source"].replace("十二", "十三")).content()
-    assert set(bands(b"s", Words.of(ZH["source"]).content())) & set(bands(b"s", near))
-    assert not set(bands(b"s", near)) & set(bands(b"s", Words.of(EN["source"]).content()))
-    assert not set(bands(b"s", near)) & set(bands(b"t", near))
-    assert len(set(bands(b"s", "短"))) == 8
+    whole = Words.of(ZH["source"]).content()
+    assert len(set(codes(b"s", whole)) & set(codes(b"s", near))) >= 5
+    assert set(codes(b"s", whole)) & set(codes(b"s", whole[len(whole) // 2 :]))
+    assert not set(codes(b"s", near)) & set(codes(b"s", Words.of(EN["source"]).content()))
+    assert not set(codes(b"s", near)) & set(codes(b"t", near))
+    assert len(codes(b"s", "短")) == 1
+
+
+def test_a_passage_whose_ends_moved_is_put_together(cache: PassageCache) -> None:
+    left, right = CASES["bases"]["zh_farm"], CASES["bases"]["zh_meet"]
+    remember(cache, left["source"], left["rewrite"])
+    remember(cache, right["source"], right["rewrite"])
+    after, before = "老周家没种", "市场部"
+    source = left["source"][left["source"].index(after) :] + "，" + right["source"][: right["source"].index(before)]
+    new = source.replace("花生", "花菜")
+    found = cache.replay(SCOPE, new, guard, drops_hesitations=True)
+    assert found is not None and found.how == "parts"
+    assert squash(found.rewrite).startswith("老周家没种，他家种的是花菜。") and "第一是预算" in found.rewrite
+    assert "八百亩" not in found.rewrite and "七个人" not in found.rewrite
+    assert found.rewrite.rstrip("，。").endswith("招聘没有冻结")
 
 
 OUTSIDE = [
@@ -326,7 +342,7 @@ def test_prune_clear_and_verify(cache: PassageCache) -> None:
     cache.clear()
     assert len(cache.similar) == 0
     with sqlite3.connect(cache.path / "similar.db") as connection:
-        assert connection.execute("SELECT count(*) FROM bands").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM codes").fetchone() == (0,)
 
 
 def test_export_and_import_take_passages_along_and_judge_them(cache: PassageCache, tmp_path: Path) -> None:
@@ -366,7 +382,7 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes)
         "UPDATE passages SET sealed = 'text'",
         "UPDATE passages SET sealed = x'5452574103'",
         "UPDATE passages SET sealed = (SELECT sealed FROM passages ORDER BY id DESC LIMIT 1)",
-        "UPDATE bands SET id = 5",
+        "UPDATE OR IGNORE codes SET id = 5",
     ],
 )
 def test_damaged_rows_are_never_served(cache: PassageCache, statement: str) -> None:
@@ -384,7 +400,7 @@ def test_a_planted_trigger_is_set_aside(tmp_path: Path) -> None:
     similar = Similar(tmp_path)
     similar.close()
     with sqlite3.connect(tmp_path / "similar.db") as connection:
-        connection.execute("CREATE TRIGGER t AFTER INSERT ON passages BEGIN DELETE FROM bands; END")
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON passages BEGIN DELETE FROM codes; END")
     similar = Similar(tmp_path)
     assert "not ours" in similar.notices[0]
     similar.close()
