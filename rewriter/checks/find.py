@@ -25,7 +25,8 @@ LIGHT_WEIGHT = 0.5
 DISCOURSE_WEIGHT = 0.4
 UNIT_WEIGHT = 0.1
 NUMBER_WEIGHT = 1.5
-LATIN_LETTERS = 4.5  # letters of a Latin word that weigh as much as one Chinese character
+# Letters of a word, and syllables of a Korean one, that weigh as much as one Chinese character.
+LATIN_LETTERS, HANGUL_LETTERS = 4.5, 1.5
 # Tokens on either side in which a pair of tokens said again is a stutter or a merged repeat: fully within NEAR, in part
 # within FAR, and a pair of grammar words (of the, 的是), which turn up everywhere, only CLOSE by. One window of 20 for
 # all missed 1.5 % more of the lost clauses at the same false rejects, one of 10 rejected a third more good passages.
@@ -104,7 +105,8 @@ def weight_of(form: str) -> float:
         return LIGHT_WEIGHT if form in ZH_LIGHT else 1.0
     if form in EN_LIGHT or form in EN_DISCOURSE:
         return LIGHT_WEIGHT
-    return min(2.0, max(0.6, len(form) / LATIN_LETTERS))
+    letters = HANGUL_LETTERS if "\uac00" <= form[0] <= "\ud7a3" else LATIN_LETTERS
+    return min(2.0, max(0.6, len(form) / letters))
 
 
 def gaps_of(ops: Sequence[Op], source: Tokens, draft: Tokens) -> list[Gap]:

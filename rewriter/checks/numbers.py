@@ -35,26 +35,8 @@ EN_NUMBER_WORDS = frozenset(EN_VALUES) | frozenset(WORD_SCALES) - {"k"}
 LONGEST_VALUE = 40
 _ORDINAL_SUFFIX = re.compile("(?<=[0-9])(?:st|nd|rd|th|s)$")
 # Numerals that are words, not amounts: ten parts = very, ten thousand and one = in case.
-NOT_NUMBERS = frozenset(
-    [
-        "万一",
-        "一一",
-        "千万",
-        "百万一",
-        "十",
-        "千",
-        "百",
-        "万",
-        "亿",
-        "零",
-        "万万",
-        "一二",
-        "三三两两",
-        "二三",
-        "二八",
-        "一百一",
-    ]
-)
+_NOT_NUMBERS = "万一 一一 千万 百万一 十 千 百 万 亿 零 万万 一二 三三两两 二三 二八 一百一"
+NOT_NUMBERS = frozenset(_NOT_NUMBERS.split())
 
 
 def plain(value: Decimal) -> str:
