@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewriter.glossary import Glossary, phones, pinyin
+from rewriter.glossary.sound import _prior
 from rewriter.glossary.words import Reading
 
 CASES = Path(__file__).parent / "cases"
@@ -101,6 +102,21 @@ def test_offers_are_apart_from_each_other_and_from_what_is_spelt_right(text: str
     assert all(0 <= hit.start < hit.end <= len(text) for hit in hits)
     right = [h for h in hits if h.how == "canonical"]
     assert right == Glossary.from_terms(NAMES).match(text, sound=False)
+
+
+@given(st.integers(21, 60), st.text("云西汐蓝南桥芯片graf anZentrixcs，锐恒瑞医药资源有", max_size=60))
+def test_one_term_more_moves_no_other(count: int, text: str) -> None:
+    """Passages in which a new term does not occur keep their prompts; but for where the number of terms doubles."""
+    others = [f"鑫淼{a}{b}" for a in "焱垚霁岚沅钰琛璟" for b in "翊晟骁珩瑜禾澜瑾"][:count]
+    before = Glossary.from_terms([*NAMES, *others[:-1]])
+    after = Glossary.from_terms([*NAMES, *others])
+    if before._sound._prior == after._sound._prior:
+        assert before.for_prompt(text) == after.for_prompt(text)
+
+
+def test_the_odds_move_seldom() -> None:
+    priors = {_prior(count) for count in range(100_000)}
+    assert len(priors) == 13
 
 
 def test_a_known_alias_is_found_by_its_letters_not_offered_by_sound() -> None:

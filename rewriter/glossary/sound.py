@@ -96,8 +96,13 @@ class Sound:
 
 
 def _prior(terms: int) -> float:
-    """What it costs, in nats, that just one of so many terms comes up."""
-    return math.log(max(FEWEST_TERMS, terms) / MISHEARD)
+    """What it costs, in nats, that just one of so many terms comes up.
+
+    The number is taken in steps of twice as many: one term more must not move the odds of all others, or passages in
+    which it does not occur would be asked again.
+    """
+    steps = round(math.log2(max(1.0, terms / FEWEST_TERMS)))
+    return math.log(FEWEST_TERMS * 2**steps / MISHEARD)
 
 
 def _most(worth: float) -> Callable[[float], float]:
