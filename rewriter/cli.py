@@ -328,12 +328,15 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
 
 @glossary.command(
     epilog="Example:\nrewriter glossary suggest lectures/ --context slides.md --context people.txt -o found.yaml\n"
-    "rewriter glossary suggest talk.txt --glossary terms.yaml"
+    "rewriter glossary suggest talk.txt --glossary terms.yaml --ask --model gpt-4.1-mini"
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--context", "-c", multiple=True, metavar="FILE", help="Slides, lists of people: names spelt right.")
 @click.option("--glossary", "-g", "files", multiple=True, metavar="FILE", help="What you have; only new is shown.")
 @click.option("--most", type=int, default=40, show_default=True, metavar="N", help="Terms written in one way only.")
+@click.option("--ask", is_flag=True, help="Ask the model, once for each name, which spelling is right.")
+@click.option("--model", "-m", metavar="M", help="With --ask: the model, or a .gguf file for the embedded runner.")
+@click.option("--base-url", metavar="URL", help="With --ask: any OpenAI-compatible endpoint.")
 @click.option("--out", "-o", metavar="OUT", help="Write a glossary file to review, instead of printing it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def suggest(
@@ -341,6 +344,9 @@ def suggest(
     context: tuple[str, ...],
     files: tuple[str, ...],
     most: int,
+    ask: bool,
+    model: str | None,
+    base_url: str | None,
     out: str | None,
     as_json: bool,
 ) -> int:
@@ -350,7 +356,30 @@ def suggest(
     """
     from rewriter.glossary.proposing import suggest_from_files
 
-    return print_suggestions(suggest_from_files(inputs, context=context, glossary=files, most=most), out, as_json)
+    found = suggest_from_files(inputs, context=context, glossary=files, most=most)
+    return print_suggestions(asked(found, model, base_url) if ask else found, out, as_json)
+
+
+def asked(found: Sequence[Suggestion], model: str | None, base_url: str | None) -> list[Suggestion]:
+    """The suggestions with names as the model spells them."""
+    import asyncio
+
+    from rewriter.glossary.naming import Messages, named
+    from rewriter.records import Request
+
+    rewriter = rewriter_from({"model": model, "base_url": base_url})
+
+    async def go() -> list[Suggestion]:
+        async with rewriter:
+            means = rewriter.means("en")
+
+            async def ask(messages: Messages) -> str:
+                parameters = {"temperature": 0, "max_tokens": 40}
+                return (await means.ask(Request(model=means.model, messages=messages, parameters=parameters)))[0].text
+
+            return await named(found, ask)
+
+    return asyncio.run(go())
 
 
 @glossary.command(

@@ -16,6 +16,7 @@ from rewriter.errors import GlossaryError, InputError, OutputError
 from rewriter.glossary import Glossary, lint
 from rewriter.glossary.learning import learn
 from rewriter.glossary.mining import Document, Form, Suggestion, suggest
+from rewriter.glossary.naming import Messages, named
 from rewriter.glossary.proposing import learn_from_files, suggest_from_files, write_new
 from rewriter.glossary.unusual import same_word, stretches
 from rewriter.glossary.writing import to_yaml
@@ -191,3 +192,41 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         suggest_from_files(["talks"], context=["absent.md"])
     with pytest.raises(GlossaryError, match=r"absent\.yaml"):
         suggest_from_files(["talks"], glossary=["absent.yaml"])
+
+
+# --- asking a model --------------------------------------------------------------------------------------------------
+
+HEARD = [Document("t", "用graph anna，Graffanah很好，graph anna稳，Graffanah快，graph anna。")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "canonical", "origin", "forms"),
+    [
+        (" Grafana\n", "Grafana", "model", ["graph anna", "Graffanah"]),
+        ("graffanah", "graffanah", "model", ["graph anna"]),
+        ("Docker", "graph anna", "transcripts", ["Graffanah"]),
+        ("The name is Grafana, a system for showing charts.", "graph anna", "transcripts", ["Graffanah"]),
+        ("", "graph anna", "transcripts", ["Graffanah"]),
+    ],
+)
+async def test_the_models_name_counts_where_it_sounds_so(
+    answer: str, canonical: str, origin: str, forms: list[str]
+) -> None:
+    asked: list[Messages] = []
+
+    async def ask(messages: Messages) -> str:
+        asked.append(messages)
+        return answer
+
+    [found] = [one for one in await named(suggest(HEARD), ask) if one.forms]
+    assert (found.canonical, found.origin, [form.text for form in found.forms]) == (canonical, origin, forms)
+    assert len(asked) == 1
+    assert "graph anna (3): 用[graph anna]" in asked[0][-1]["content"]
+
+
+async def test_what_a_document_vouches_for_is_not_asked() -> None:
+    async def ask(messages: Messages) -> str:
+        raise AssertionError(messages)
+
+    found = suggest(HEARD, context=[Document("slides", "Grafana\n")])
+    assert await named(found, ask) == found
