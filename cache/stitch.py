@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from .replay import LONGEST, Hunk, Path, Refused, carry
 from .words import Words
 
-# Tokens at either end of the new passage that have to stand in a stored one, once, for a cut to be sure.
-ANCHOR = 6
+# Tokens of the new passage that have to stand in a stored one, once, for a cut to be sure; and how far from the new
+# passage's end they may be, since what moved the cut is an edit beside it.
+ANCHOR, STEPS = 6, (0, 6, 12, 18)
 Pair = tuple[str, str]  # source, rewrite
 
 
@@ -24,26 +25,46 @@ def stitched(stored: Sequence[Pair], source: str, *, drops_hesitations: bool) ->
     if len(new.tokens) < 2 * ANCHOR:
         return
     texts = [Words.of(s) for s, _ in stored]
-    heads = [(n, _only(t.tokens, new.tokens[:ANCHOR])) for n, t in enumerate(texts)]
-    tails = [(n, _only(t.tokens, new.tokens[-ANCHOR:])) for n, t in enumerate(texts)]
-    for first, start in heads:
-        for last, end in tails:
+    starts = [(n, _start(t.tokens, new.tokens)) for n, t in enumerate(texts)]
+    ends = [(n, _end(t.tokens, new.tokens)) for n, t in enumerate(texts)]
+    for first, start in starts:
+        for last, end in ends:
             if start is None or end is None:
                 continue
-            size = end + ANCHOR - start if first == last else len(texts[first].tokens) - start + end + ANCHOR
+            size = end - start if first == last else len(texts[first].tokens) - start + end
             if abs(size - len(new.tokens)) > LONGEST:
                 continue
             try:
-                pair = _part(stored, texts, (first, start), (last, end + ANCHOR))
+                pair = _part(stored, texts, (first, start), (last, end))
                 text = carry(*pair, source, drops_hesitations=drops_hesitations)
             except Refused:
                 continue
             yield ((first,) if first == last else (first, last)), text
 
 
+def _start(tokens: Sequence[str], new: Sequence[str]) -> int | None:
+    """The token of a stored passage at which the new one begins, None where that is not sure."""
+    for step in STEPS:
+        place = _only(tokens, new[step : step + ANCHOR])
+        if place is not None:
+            return max(0, place - step)
+    return None
+
+
+def _end(tokens: Sequence[str], new: Sequence[str]) -> int | None:
+    """The token of a stored passage before which the new one ends, None where that is not sure."""
+    for step in STEPS:
+        place = _only(tokens, new[len(new) - step - ANCHOR : len(new) - step])
+        if place is not None:
+            return min(len(tokens), place + ANCHOR + step)
+    return None
+
+
 def _only(tokens: Sequence[str], part: Sequence[str]) -> int | None:
     """Where a part stands in tokens, None unless it stands there once."""
     size = len(part)
+    if size < ANCHOR:
+        return None
     places = [n for n in range(len(tokens) - size + 1) if tokens[n] == part[0] and tokens[n : n + size] == part]
     return places[0] if len(places) == 1 else None
 
