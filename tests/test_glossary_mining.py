@@ -62,6 +62,20 @@ def test_what_the_glossary_knows_is_left_out() -> None:
     assert suggest([Document("talk.txt", TALK)], known=whole) == []
 
 
+def test_a_family_with_a_known_alias_belongs_to_its_term() -> None:
+    known = Glossary.from_terms([{"canonical": "Velomir", "aliases": ["云西"]}])
+    found = suggest([Document("talk.txt", TALK)], known=known)
+    assert [(one.canonical, one.origin, [form.text for form in one.forms]) for one in found] == [
+        ("Velomir", "glossary", ["云汐", "云昔"])
+    ]
+
+
+def test_names_of_a_document_within_each_other() -> None:
+    context = [Document("slides", "霁川\n霁川档案馆\n")]
+    found = suggest([Document("t", "季川档案馆很好，季川档案馆。季川也有，霁川档案馆")], context=context)
+    assert ways(found) == [["霁川档案馆", "季川档案馆"], ["霁川", "季川"]]
+
+
 def test_forms_are_counted_over_all_transcripts_and_quoted_where_they_first_stand() -> None:
     files = [Document("a.txt", "开场。\n云汐平台好。云汐平台稳。云西平台"), Document("b.txt", "云西平台，云汐平台")]
     [found] = suggest(files)

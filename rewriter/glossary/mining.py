@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from rewriter.glossary.families import families
@@ -102,7 +102,7 @@ def suggest(
     known = known or Glossary.empty()
     found = stretches([document.text for document in transcripts])
     named = _named(context, known)
-    terms = _with_families(named, families(found))
+    terms = _with_families(named, families(found), known)
     heard = sorted(_heard(terms, transcripts, named, known), key=lambda one: (-one.misheard, one.canonical))
     listed = _without_repeats([*heard, *_once(found, transcripts)], known)
     several = [one for one in listed if one.forms or one.origin != "transcripts"]
@@ -145,15 +145,17 @@ def is_plain(name: str) -> bool:
 # --- what is written in several ways ---------------------------------------------------------------------------------
 
 
-def _with_families(named: dict[str, Origin], found: Sequence[Sequence[str]]) -> list[Term]:
+def _with_families(named: Mapping[str, Origin], found: Sequence[Sequence[str]], known: Glossary) -> list[Term]:
     """Named terms, with the forms of families that sound like them, and the other families as terms of their own."""
     heard = Glossary.from_terms(named)
-    taken = {fold(name) for name in named}
+    homes = {fold(alias): name for alias, name in known.aliases().items()} | {fold(name): name for name in named}
+    taken = set(homes)
     aliases: dict[str, list[str]] = {name: [] for name in named}
     for forms in found:
         texts = [form for form in forms if fold(form) not in taken]
         taken.update(map(fold, texts))
-        if (home := _home(heard, forms)) is not None:
+        home = next((homes[fold(form)] for form in forms if fold(form) in homes), None) or _home(heard, forms)
+        if home is not None:
             aliases[home].extend(texts)
         elif len(texts) > 1:
             aliases[texts[0]] = texts[1:]
@@ -161,7 +163,7 @@ def _with_families(named: dict[str, Origin], found: Sequence[Sequence[str]]) -> 
 
 
 def _home(named: Glossary, forms: Iterable[str]) -> str | None:
-    """The named term that one of the forms is or sounds like, as a whole."""
+    """The named term that one of the forms sounds like, as a whole."""
     for form in forms:
         for hit in named.match(form):
             if hit.end - hit.start == len(form):
@@ -170,7 +172,7 @@ def _home(named: Glossary, forms: Iterable[str]) -> str | None:
 
 
 def _heard(
-    terms: Sequence[Term], transcripts: Sequence[Document], named: dict[str, Origin], known: Glossary
+    terms: Sequence[Term], transcripts: Sequence[Document], named: Mapping[str, Origin], known: Glossary
 ) -> Iterator[Suggestion]:
     """The terms with all places where they stand or sound alike, found as any glossary's are."""
     listed = {fold(alias) for alias in known.aliases()}
@@ -197,7 +199,7 @@ def _counts(places: Sequence[_Place], name: str, origin: Origin, own: Sequence[_
 
 
 def _places(
-    terms: Sequence[Term], transcripts: Sequence[Document], named: Iterable[str]
+    terms: Sequence[Term], transcripts: Sequence[Document], named: Collection[str]
 ) -> dict[str, dict[str, list[_Place]]]:
     """Places by term and by folded form; what somebody vouches for comes before guesses.
 
@@ -219,7 +221,7 @@ def _places(
             place = _Place(document, hit.start, hit.end, hit.how)
             places.setdefault(hit.canonical, {}).setdefault(fold(place.form), []).append(place)
     for name, home in homes.items():
-        if name != home and name in places and fold(name) not in places[name]:
+        if name not in named and name in places and fold(name) not in places[name]:
             for form, moved in places.pop(name).items():
                 places[home].setdefault(form, []).extend(moved)
     return {name: _without_neighbours(forms) for name, forms in places.items()}
