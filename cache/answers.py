@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "REWRITER_CACHE"
 SIZE_VARIABLE = "REWRITER_CACHE_SIZE"
 AGE_VARIABLE = "REWRITER_CACHE_DAYS"
+SHARED_VARIABLE = "REWRITER_CACHE_URL"
 ELSEWHERE = "Choose another folder with --cache DIR, or go without with --no-cache."
 SECONDS_PER_DAY = 86400.0
 # With a size limit, a prune goes below it by this part, so that not every put prunes again.
@@ -50,16 +51,22 @@ def default_folder() -> Path:
     return Path(user_cache_dir("transcript-rewriter")) / "answers"
 
 
-def open_cache(path: Path | str | None = None) -> PassageCache:
+def open_cache(path: Path | str | None = None, *, shared: str | None = None) -> PassageCache:
     """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
-    REWRITER_CACHE_DAYS where they are set. Raises CacheError where it cannot be opened or a limit is no number.
+    REWRITER_CACHE_DAYS where they are set.
+
+    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it. Raises CacheError where it
+    cannot be opened or a limit is no number.
     """
     size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
-    return PassageCache(
-        path if path is not None else default_folder(),
-        size_limit=int(size) if size is not None else None,
-        max_age=days,
-    )
+    folder = path if path is not None else default_folder()
+    limit = int(size) if size is not None else None
+    url = shared or os.environ.get(SHARED_VARIABLE)
+    if url:
+        from .shared import SharedCache
+
+        return SharedCache(folder, url, size_limit=limit, max_age=days)
+    return PassageCache(folder, size_limit=limit, max_age=days)
 
 
 def _limit(variable: str) -> float | None:
@@ -235,7 +242,7 @@ class PassageCache:
     def _fetch(self, key: str) -> tuple[Opened | None, str]:
         """The entry and the tier it came from; None where there is no sound one."""
         raw = raw_key(key)
-        sealed = self._read(raw)
+        sealed, tier = self._read(raw)
         if sealed is None:
             return None, ""
         try:
@@ -246,16 +253,20 @@ class PassageCache:
         if self._too_old(opened.when) and not self._pinned(raw):
             self.counts["expired"] += 1
             return None, ""
-        return opened, "disk"
+        return opened, tier
 
-    def _read(self, raw: bytes) -> bytes | None:
+    def _read(self, raw: bytes) -> tuple[bytes | None, str]:
+        """The sealed bytes under a key, None where there are none, and the tier they came from."""
         store = self.store
         try:
-            return store.value_of(raw)
+            return store.value_of(raw), "disk"
         except sqlite3.Error as error:
             if not self.mend(store, error):
                 self.notices.append(f"The cache could not be read ({error}).")
-            return None
+            return None, ""
+
+    def _published(self, raw: bytes, sealed: bytes) -> None:
+        """An entry was stored here; a cache shared with others tells them."""
 
     def _pinned(self, raw: bytes) -> bool:
         with contextlib.suppress(sqlite3.Error):
@@ -276,6 +287,7 @@ class PassageCache:
             raise CacheError(f"The answer cannot be stored ({error}).", remedy="Use smaller passages.") from error
         self._write(raw, sealed, when)
         self._front.forget(key)
+        self._published(raw, sealed)
         self._keep_small(len(sealed) + len(raw))
 
     def _write(self, raw: bytes, sealed: bytes, when: float) -> None:
@@ -350,7 +362,7 @@ class PassageCache:
             pause = min(LAST_LOOK, pause * 1.5)
         try:
             # a call that ended between our look and our turn has its answer there already; a look costs 8 us
-            yield waited or bool(self._read(raw))
+            yield waited or self._read(raw)[0] is not None
         finally:
             self._turnstile.give_back(raw)
 
@@ -393,7 +405,7 @@ class PassageCache:
         """A stored answer with its provenance: model, style, prompt, usage, when. Counts as neither hit nor miss."""
         raw = raw_key(key)
         try:
-            sealed = self.store.value_of(raw)
+            sealed, _ = self._read(raw)
             return entry_of(raw, sealed, pinned=self._pinned(raw)) if sealed is not None else None
         except (sqlite3.Error, seal.Damaged, seal.Newer):
             return None

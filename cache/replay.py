@@ -48,7 +48,8 @@ NUMERALS = frozenset("零〇一二三四五六七八九十百千万亿兆两") |
 )
 # Words after which a speaker takes back what was said; a change of them changes what the words before are worth.
 CUES = re.compile(
-    r"不对|不是|说错|更正|应该是|我是说|口误|\bi mean\b|\bsorry\b|\brather\b|\bwait\b|\bcorrection\b", re.I
+    r"(?<!对)不对|(?<!是)不是|说错|更正|应该是|我是说|口误|\bi mean\b|\bsorry\b|\brather\b|\bwait\b|\bcorrection\b",
+    re.I,
 )
 # Before a hesitation, these make it an answer that is quoted: 他说嗯.
 SAYS = frozenset("说說问問答回应應") | {"said", "says", "answered", "like"}
