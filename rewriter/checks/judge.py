@@ -36,7 +36,7 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     found += marks.doubled(gaps, draft)
     found += marks.addresses(source, draft)
     found += marks.questions(gaps, source, draft)
-    judged = [(s, _severity(s, policy)) for s in found]
+    judged: list[tuple[Segment, Severity]] = [(s, _severity(s, policy)) for s in found]
     findings = [_finding(s, source, draft, v) for s, v in judged if v == "reject" or s.weight >= find.FLOOR]
     findings += [_shape_finding(s, source, draft) for s in shape.signs(source, draft, gaps)]
     findings.sort(key=lambda f: (-f.weight, f.source or f.draft or (0, 0)))
@@ -146,10 +146,11 @@ _SHAPES = {
 
 def _shape_finding(s: shape.Sign, source: Tokens, draft: Tokens) -> Finding:
     text = draft.text[s.start : s.end]
+    severity: Severity = "warn" if s.kind == "script" else "reject"
     weight = sum(map(weight_of, source.forms)) if s.kind in {"refusal", "language"} else float(max(1, len(text) // 2))
     return Finding(
         kind=s.kind,
-        severity="warn" if s.kind == "script" else "reject",
+        severity=severity,
         weight=round(weight, 2),
         source=None,
         draft=(s.start, s.end),
