@@ -4,8 +4,8 @@
     | lengths of model (u2), finish (u2) and about (u4) | about (JSON) | model | finish | text
 
 Not JSON for the whole: parsing it and checking its shape took half of a hit's time. Chinese takes three bytes a
-character in UTF-8 and two in UTF-16; the shorter of both is written, which also keeps three entries on a page of the
-database instead of two.
+character in UTF-8 and two in GB 18030, which covers all of Unicode; where that spares an entry the deflating it is
+used, since it is read faster than deflated UTF-8 (3.8 us for 1.5 KB, 5.4).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,7 +24,9 @@ from . import seal
 About = Mapping[str, str | int | float]
 
 FIXED = struct.Struct(">d4QBHHI")
-CODECS = ("utf-8", "utf-16-le")
+CODECS = ("utf-8", "gb18030")
+# Bytes of a text that is stored as it is: what `seal` does not deflate, less what stands before the text.
+ROOM = seal.SMALL - 128
 
 
 class Entry(Record):
@@ -48,12 +51,7 @@ def pack(answer: Answer, about: About, when: float) -> bytes:
     """The payload. Raises ValueError for a part too large or a negative count, TypeError where `about` is no JSON."""
     said = json.dumps(dict(about), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
     parts = [x.encode("utf-8", "surrogatepass") for x in (said, answer.model, answer.finish)]
-    text, codec = answer.text.encode("utf-8", "surrogatepass"), 0
-    if len(text) > 2 * len(answer.text):  # shorter in UTF-16, unless rare characters take four bytes there too
-        wide = answer.text.encode("utf-16-le", "surrogatepass")
-        # a pair of lone surrogates would come back from UTF-16 as one character
-        if len(wide) < len(text) and wide.decode("utf-16-le", "surrogatepass") == answer.text:
-            text, codec = wide, 1
+    text, codec = _text(answer.text)
     use = answer.usage
     try:
         fixed = FIXED.pack(
@@ -62,6 +60,18 @@ def pack(answer: Answer, about: About, when: float) -> bytes:
     except struct.error as error:
         raise ValueError(f"a count or a name in it is out of range ({error})") from error
     return b"".join((fixed, *parts, text))
+
+
+def _text(text: str) -> tuple[bytes, int]:
+    """A text as bytes, and the number of its codec."""
+    plain = text.encode("utf-8", "surrogatepass")
+    if ROOM < len(plain) <= 1.5 * ROOM:
+        with suppress(UnicodeError):  # a lone surrogate
+            short = text.encode(CODECS[1])
+            # not taken on trust: versions of the standard map a few characters otherwise
+            if len(short) <= ROOM and short.decode(CODECS[1]) == text:
+                return short, 1
+    return plain, 0
 
 
 def unpack(key: bytes, sealed: object) -> Opened:
@@ -80,7 +90,7 @@ def parse(plain: bytes) -> Opened:
         if f > len(plain):
             raise seal.Damaged("its lengths do not fit")
         answer = Answer(
-            text=plain[f:].decode(CODECS[codec], "surrogatepass"),
+            text=plain[f:].decode(CODECS[codec], "strict" if codec else "surrogatepass"),
             finish=plain[m:f].decode("utf-8", "surrogatepass"),
             usage=Usage(calls=calls, input=read, cached=cached, output=written),
             model=plain[a:m].decode("utf-8", "surrogatepass"),

@@ -204,6 +204,23 @@ def test_a_hit_writes_nothing(cache: PassageCache) -> None:
     }
 
 
+LONG = [
+    "我们这个组大概有十二个人，之前一直在做运维。" * 16,  # fits in two bytes a character, not in three
+    "我们 really " * 100,
+    "a" * 5000,
+    "\ue5e5\u20ac\ufa0c𠮷" * 120,
+    "我" * 400 + "\ud800",
+    "".join(chr(n) for n in range(0xE000, 0xE180)),
+]
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_long_texts_come_back_and_take_little_room(cache: PassageCache, text: str) -> None:
+    cache.put(KEY, Answer(text=text))
+    assert cache.get(KEY) == Answer(text=text)
+    assert cache.stats().payload <= 1.1 * len(text.encode("utf-8", "surrogatepass")) + 120
+
+
 @pytest.mark.parametrize("key", ["", "xyz", "ab" * 31, "ab" * 33])
 def test_what_is_no_key_is_an_error(cache: PassageCache, key: str) -> None:
     with pytest.raises(CacheError, match="64 hex"):
