@@ -57,8 +57,11 @@ class Reading:
 
     def breaks(self) -> list[int]:
         """Where a cheapest way to read the run has the end of a word, the run's own ends included."""
-        whole = self._ahead[-1] + 1e-9
-        return [at for at in range(len(self._ahead)) if self._ahead[at] + self._back[at] <= whole]
+        return [at for at in range(len(self._ahead)) if self.is_break(at)]
+
+    def is_break(self, at: int) -> bool:
+        """Whether a word ends before run[at]."""
+        return self._ahead[at] + self._back[at] <= self._ahead[-1] + 1e-9
 
 
 def _forward(run: str) -> list[float]:
