@@ -23,7 +23,8 @@ _CARRIERS = "do does did is are was were have has had can could would will shoul
 CARRIERS = frozenset(_CARRIERS.split())
 _NEGATIONS = "不 没 未 无 别 not never no cannot none nothing without nor neither"
 NEGATIONS = frozenset(_NEGATIONS.split())
-# Words in which the character denies nothing.
+# Words in which the character denies nothing, when they go as a whole (不仅, 未来). Without it what stays of them is no
+# word or another (不同, 同), which no editor leaves behind.
 NO_NEGATION_AFTER = {
     "别": "人的墅",
     "未": "来",
@@ -47,7 +48,7 @@ def negations(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segmen
     for g in gaps:
         if not NEGATIONS.isdisjoint(source.forms[g.a : g.b]) and _bare(g, source, draft):
             for i in range(g.a, g.b):
-                if _denies(source, i) and not _asked(g, i, source, draft) and not _kept(g, i, source, draft):
+                if _denies(source, i, g.b) and not _asked(g, i, source, draft) and not _kept(g, i, source, draft):
                     found.append(Segment("negation", WEIGHT, g.a, g.b, g.c, g.d))
                     break
     return found
@@ -71,7 +72,8 @@ def _asked(g: Gap, i: int, source: Tokens, draft: Tokens) -> bool:
     return not (0 < g.c < len(draft) and draft.forms[g.c - 1] == draft.forms[g.c] == source.forms[i + 1])
 
 
-def _denies(source: Tokens, i: int) -> bool:
+def _denies(source: Tokens, i: int, end: int) -> bool:
+    """Does the negation at `i` deny something, or tear a word apart by going alone? `end` is where the gap ends."""
     forms = source.forms
     form = forms[i]
     if form not in NEGATIONS:
@@ -82,7 +84,7 @@ def _denies(source: Tokens, i: int) -> bool:
         return False  # 不不: a stutter
     if form == "别" and (after == "是" or (before in THIRD_PERSONS and _heads_clause(source, i - 1))):
         return False
-    if after in NO_NEGATION_AFTER.get(form, ()) or (before and before in NO_NEGATION_BEFORE.get(form, ())):
+    if (i + 1 < end and after in NO_NEGATION_AFTER.get(form, ())) or (before and before in NO_NEGATION_BEFORE.get(form, ())):
         return False
     if "".join(forms[max(0, i - _REACH) : i]).endswith(PLEONASTIC):
         return False
