@@ -29,11 +29,13 @@ _EN_DISCOURSE = (
     "you know|i mean|sort of|kind of|you see|let's say|let us say|or something|or whatever|and so on|"
     "at the end of the day|"
     "i think|i guess|i would say|basically|actually|literally|obviously|like|so|well|yeah|yes|okay|ok|right|"
-    "and|but|just|really|anyway|please|thank you|thanks|sorry|let me|worries|go ahead|"
-    # Courtesies that a speaker's neighbours throw in, and recognisers and transcribers keep or leave out.
-    "appreciate it|thanks a lot|perfect|great|good morning|good afternoon|hello|hi|welcome"
+    "and|but|just|really|anyway|please|sorry|let me|worries|go ahead|thank you|thanks a lot|appreciate it|perfect|"
+    "great|good morning|good afternoon|hello|hi|welcome"
 )
 EN_DISCOURSE = frozenset(word for phrase in _EN_DISCOURSE.split("|") for word in phrase.split())
+
+# Courtesies that a speaker's neighbours throw in, and that recognisers and transcribers keep or leave out.
+EN_COURTESY = frozenset(["thank", "thanks", "appreciate", "perfect", "great", "welcome", "hello", "hi"])
 
 # Chinese characters that serve grammar more than meaning.
 ZH_LIGHT = frozenset(

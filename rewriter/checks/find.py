@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from rewriter.checks import sound
 from rewriter.checks.align import Op
-from rewriter.checks.disfluency import EN_DISCOURSE, EN_LIGHT, UNITS, ZH_DISCOURSE, ZH_LIGHT
+from rewriter.checks.disfluency import EN_COURTESY, EN_DISCOURSE, EN_LIGHT, UNITS, ZH_DISCOURSE, ZH_LIGHT
 from rewriter.checks.normalise import NUMBER, Tokens
 
 LIGHT_WEIGHT = 0.5
@@ -49,7 +49,7 @@ SHORT = 400
 # A run that begins like the text after it can be aligned some tokens early or late.
 SLIPS = (0, -1, 1, -2, 2)
 # Share of a sentence's weight that must be new, and the new weight, for the sentence to count as put in.
-SENTENCE_SHARE, SENTENCE_WEIGHT = 0.7, 4.0
+SENTENCE_SHARE, SENTENCE_WEIGHT = 0.7, 3.4
 # Tokens to either side of a run in which its sentence's ends are looked for.
 LONGEST_SENTENCE = 80
 # Brackets that hold notes, the longest note looked for, in code points, and how far from its bracket a lost run may
@@ -103,6 +103,8 @@ def weight_of(form: str) -> float:
         return UNIT_WEIGHT
     if len(form) == 1 and form >= "\u0e00":
         return LIGHT_WEIGHT if form in ZH_LIGHT else 1.0
+    if form in EN_COURTESY:
+        return DISCOURSE_WEIGHT
     if form in EN_LIGHT or form in EN_DISCOURSE:
         return LIGHT_WEIGHT
     letters = HANGUL_LETTERS if "\uac00" <= form[0] <= "\ud7a3" else LATIN_LETTERS

@@ -84,7 +84,9 @@ def _denies(source: Tokens, i: int, end: int) -> bool:
         return False  # 不不: a stutter
     if form == "别" and (after == "是" or (before in THIRD_PERSONS and _heads_clause(source, i - 1))):
         return False
-    if (i + 1 < end and after in NO_NEGATION_AFTER.get(form, ())) or (before and before in NO_NEGATION_BEFORE.get(form, ())):
+    if (i + 1 < end and after in NO_NEGATION_AFTER.get(form, ())) or (
+        before and before in NO_NEGATION_BEFORE.get(form, ())
+    ):
         return False
     if "".join(forms[max(0, i - _REACH) : i]).endswith(PLEONASTIC):
         return False
