@@ -1,11 +1,9 @@
 """What is sealed in an entry: an answer, when it was stored and where it came from, as bytes.
 
-    when (f8) | usage: calls, input, cached, output (u8 each) | codec of the text (u1)
+    when (f8) | usage: calls, input, cached, output (u8 each) | coding of the text (u1; 0: UTF-8)
     | lengths of model (u2), finish (u2) and about (u4) | about (JSON) | model | finish | text
 
-Not JSON for the whole: parsing it and checking its shape took half of a hit's time. Chinese takes three bytes a
-character in UTF-8 and two in GB 18030, which covers all of Unicode; where that spares an entry the deflating it is
-used, since it is read faster than deflated UTF-8 (3.8 us for 1.5 KB, 5.4).
+Not JSON for the whole: parsing it and checking its shape took half of a hit's time.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -24,9 +21,6 @@ from . import seal
 About = Mapping[str, str | int | float]
 
 FIXED = struct.Struct(">d4QBHHI")
-CODECS = ("utf-8", "gb18030")
-# Bytes of a text that is stored as it is: what `seal` does not deflate, less what stands before the text.
-ROOM = seal.SMALL - 128
 
 
 class Entry(Record):
@@ -50,28 +44,15 @@ class Opened(NamedTuple):
 def pack(answer: Answer, about: About, when: float) -> bytes:
     """The payload. Raises ValueError for a part too large or a negative count, TypeError where `about` is no JSON."""
     said = json.dumps(dict(about), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    parts = [x.encode("utf-8", "surrogatepass") for x in (said, answer.model, answer.finish)]
-    text, codec = _text(answer.text)
+    parts = [x.encode("utf-8", "surrogatepass") for x in (said, answer.model, answer.finish, answer.text)]
     use = answer.usage
     try:
         fixed = FIXED.pack(
-            when, use.calls, use.input, use.cached, use.output, codec, len(parts[1]), len(parts[2]), len(parts[0])
+            when, use.calls, use.input, use.cached, use.output, 0, len(parts[1]), len(parts[2]), len(parts[0])
         )
     except struct.error as error:
         raise ValueError(f"a count or a name in it is out of range ({error})") from error
-    return b"".join((fixed, *parts, text))
-
-
-def _text(text: str) -> tuple[bytes, int]:
-    """A text as bytes, and the number of its codec."""
-    plain = text.encode("utf-8", "surrogatepass")
-    if ROOM < len(plain) <= 1.5 * ROOM:
-        with suppress(UnicodeError):  # a lone surrogate
-            short = text.encode(CODECS[1])
-            # not taken on trust: versions of the standard map a few characters otherwise
-            if len(short) <= ROOM and short.decode(CODECS[1]) == text:
-                return short, 1
-    return plain, 0
+    return b"".join((fixed, *parts))
 
 
 def unpack(key: bytes, sealed: object) -> Opened:
@@ -83,14 +64,14 @@ def unpack(key: bytes, sealed: object) -> Opened:
 def parse(plain: bytes) -> Opened:
     """What `pack` made. Raises seal.Damaged."""
     try:
-        when, calls, read, cached, written, codec, model, finish, about = FIXED.unpack_from(plain)
+        when, calls, read, cached, written, coding, model, finish, about = FIXED.unpack_from(plain)
         a = FIXED.size + about
         m = a + model
         f = m + finish
-        if f > len(plain):
-            raise seal.Damaged("its lengths do not fit")
+        if f > len(plain) or coding:
+            raise seal.Damaged("its lengths do not fit, or its text is coded otherwise")
         answer = Answer(
-            text=plain[f:].decode(CODECS[codec], "strict" if codec else "surrogatepass"),
+            text=plain[f:].decode("utf-8", "surrogatepass"),
             finish=plain[m:f].decode("utf-8", "surrogatepass"),
             usage=Usage(calls=calls, input=read, cached=cached, output=written),
             model=plain[a:m].decode("utf-8", "surrogatepass"),
