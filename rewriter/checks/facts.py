@@ -29,7 +29,8 @@ LONG_NUMBER = 5
 YEAR = 4
 # So many pairs of an old and a new number are looked at; a gap with more of them is no slip of a recogniser.
 PAIRS = 64
-LOST_WEIGHT, CHANGED_WEIGHT = 1.0, 1.5
+# What a number weighs in a finding: enough to be told where it does not reject.
+WEIGHT = 1.5
 MEASURES = frozenset("个")
 # Words that recognisers write as numbers.
 HOMOPHONES = {"#1": ("won", "and"), "#2": ("to", "too", "the"), "#4": ("for",), "#8": ("ate",)}
@@ -68,8 +69,7 @@ def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[
         and not (len(old) * len(here) <= PAIRS and any(_grown(o, n) for o in old for n in here))
     )
     kind = "number" if certain else "number?"
-    weight = CHANGED_WEIGHT if here else LOST_WEIGHT
-    return [Segment(kind, weight * (b - a), a, b, g.c, g.d) for a, b in _runs(gone)]
+    return [Segment(kind, WEIGHT * (b - a), a, b, g.c, g.d) for a, b in _runs(gone)]
 
 
 def _runs(places: list[int]) -> list[tuple[int, int]]:

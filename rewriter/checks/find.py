@@ -21,6 +21,10 @@ from rewriter.checks.align import Op
 from rewriter.checks.disfluency import EN_COURTESY, EN_DISCOURSE, EN_LIGHT, UNITS, ZH_DISCOURSE, ZH_LIGHT
 from rewriter.checks.normalise import NUMBER, Tokens
 
+# Weights in content characters. A grammar word weighs half: with 0.6, 2 in 100 lost clauses fewer were missed and a
+# fifth more good passages rejected, with 0.4 it was the other way round. Floor-holding phrases and courtesies weigh a
+# little less (with 0.2 and 0.3 the same passages were rejected and more clauses missed). A unit written as a sign (five
+# percent, 5 %) is hardly lost, a number is more than a character.
 LIGHT_WEIGHT = 0.5
 DISCOURSE_WEIGHT = 0.4
 UNIT_WEIGHT = 0.1
@@ -35,10 +39,11 @@ FAR_CREDIT = 0.5
 # Tokens of a run that is taken to have moved when it turns up among the text put in elsewhere.
 TRAVELS = 3
 # What a matched token between two gaps takes off their sum: chance matches inside a lost clause are short, kept text
-# between two edits is long.
+# between two edits is long. Between 0.6 and 1.3 nothing much changes.
 MATCH_CREDIT = 1.0
 # Share of an inserted run's weight that makes up for a lost run at the same place, and what each replaced unit still
-# costs. A paraphrase replaces like by like; a summary replaces much by little.
+# costs. A paraphrase replaces like by like; a summary replaces much by little. With a credit of 0.7, half as many good
+# passages again were rejected and no more damage was found.
 REPLACE_CREDIT = 0.9
 REPLACE_COST = 0.25
 # The longest run compared by sound, in tokens: the cost grows with the square.
@@ -48,7 +53,8 @@ LONGEST_SOUND = 60
 SHORT = 400
 # A run that begins like the text after it can be aligned some tokens early or late.
 SLIPS = (0, -1, 1, -2, 2)
-# Share of a sentence's weight that must be new, and the new weight, for the sentence to count as put in.
+# Share of a sentence's weight that must be new, and the new weight, for the sentence to count as put in. The shortest
+# sentences of talks (One grand slam or something) weigh 3.4 to 3.7, courtesies that recognisers swallow up to 3.3.
 SENTENCE_SHARE, SENTENCE_WEIGHT = 0.7, 3.4
 # Tokens to either side of a run in which its sentence's ends are looked for.
 LONGEST_SENTENCE = 80
@@ -83,7 +89,11 @@ class Gap:
 
 @dataclass(slots=True)
 class Segment:
-    """Neighbouring gaps taken together. `kind` is lost, invented, changed, moved or duplicate; offsets are tokens."""
+    """What was found: source[a:b] against draft[c:d], in tokens. `kind` is that of the finding to be.
+
+    `place` tells more: where invented text stands ("edge", "sentence", "clause", "inner"), that lost text is a "note"
+    in brackets, that doubled text stands "beside" itself.
+    """
 
     kind: str
     weight: float

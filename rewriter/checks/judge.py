@@ -147,7 +147,9 @@ _SHAPES = {
 def _shape_finding(s: shape.Sign, source: Tokens, draft: Tokens) -> Finding:
     text = draft.text[s.start : s.end]
     severity: Severity = "warn" if s.kind == "script" else "reject"
-    weight = sum(map(weight_of, source.forms)) if s.kind in {"refusal", "language"} else float(max(1, len(text) // 2))
+    weight = 0.0 if s.kind == "script" else float(max(1, len(text) // 2))
+    if s.kind in {"refusal", "language"}:
+        weight = sum(map(weight_of, source.forms))
     return Finding(
         kind=s.kind,
         severity=severity,

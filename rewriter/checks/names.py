@@ -17,7 +17,7 @@ from rapidfuzz.distance import Levenshtein
 
 from rewriter.checks import sound
 from rewriter.checks.disfluency import EN_DISCOURSE, EN_LIGHT
-from rewriter.checks.find import Gap, Segment, weight_of
+from rewriter.checks.find import FLOOR, Gap, Segment, weight_of
 from rewriter.checks.normalise import NUMBER, Tokens
 
 # Tokens of a replaced run that can be told to be another word, of one in which Latin names are looked for, and of one
@@ -87,7 +87,7 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
         term = _term(g, source, draft, distance(gaps, k))
         if term:
-            found.append(Segment("term", weight, *term))
+            found.append(Segment("term", max(weight, FLOOR), *term))
         elif g.alike < sound.ALIKE and not set(old) & set(new) and not any(f[0] == NUMBER for f in old + new):
             found.append(Segment("changed", weight, g.a, g.b, g.c, g.d))
     return found
@@ -206,8 +206,9 @@ def _has_like(name: str, forms: Sequence[str], least: float = NAME_LIKE) -> bool
 
 
 def _latin_names(tokens: Tokens, a: int, b: int) -> list[str]:
-    """Words of token[a:b] that are names, those beside each other joined: written with a capital that is not a
-    sentence's first letter, or standing alone among Chinese.
+    """Words of token[a:b] that are names, those beside each other joined.
+
+    A name is written with a capital that is not a sentence's first letter, or stands alone among Chinese.
     """
     runs: list[str] = []
     last = -2

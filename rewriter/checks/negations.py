@@ -17,7 +17,7 @@ AGAIN = 3
 COMPLEMENT = 8
 # The longest gaps looked at, in tokens: lost without anything in its place, and replaced.
 LONGEST_LOST, LONGEST_REPLACED = 3, 3
-WEIGHT = 1.0
+WEIGHT = 1.5
 # Words that go or come with a negation: do not, did not, 没有.
 _CARRIERS = "do does did is are was were have has had can could would will should 有 是 会 能 要"
 CARRIERS = frozenset(_CARRIERS.split())

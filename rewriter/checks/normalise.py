@@ -43,7 +43,7 @@ _UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _SCALES = "million|billion|trillion|thousand|hundred|[万亿千百]"
 _NUMERAL = numbers.ZH_NUMERALS
-# Characters that never begin a number, tried first: most of a Chinese text is matched by one look at this class.
+# Characters that may begin a number. All others are tried first: most of a Chinese text is matched by one look.
 _COUNTING = set(_NUMERAL) | set("几")
 
 
