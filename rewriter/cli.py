@@ -151,11 +151,22 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
             click.echo(f"{report['file']}: {visible(note)}")
     for text in summary["notices"]:
         click.echo(text, err=True)
+    if summary["terms"]:
+        click.echo(f"terms: {term_counts(summary['terms'])}")
     if kept := summary["passages"]["kept"]:
         click.echo(f"{kept} passage(s) kept as they were said; look at run.jsonl for the reasons.")
     for report in summary["reports"]:
         if "output" in report:
             click.echo(str(Path(out) / report["output"]))
+
+
+def term_counts(terms: dict[str, dict[str, int]]) -> str:
+    """Places where terms were applied, missed and invented; the last two by name, for they want a look."""
+    parts = [f"{sum(c['applied'] for c in terms.values())} applied"]
+    for kind in ("missed", "invented"):
+        named = ", ".join(f"{name} ({c[kind]})" for name, c in terms.items() if c[kind])
+        parts += [f"{kind}: {named}"] if named else []
+    return "; ".join(parts)
 
 
 @cli.command(epilog="Example:\nrewriter estimate talk.txt --model gpt-4.1-mini --json")

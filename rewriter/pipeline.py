@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
+from rewriter.glossary.reporting import totals
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.passages import regions, split
-from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, Transcript, Usage, Verdict
+from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, TermCount, Transcript, Usage, Verdict
 from rewriter.settings import Ladder
 from rewriter.tokens import TokenCounter
 
@@ -133,8 +134,8 @@ class _Attempt:
     draft: str = ""
     verdict: Verdict | None = None
     truncated: bool = False
-    messages: Messages = ()
     answer: Answer | None = None
+    terms: dict[str, TermCount] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -151,11 +152,11 @@ async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Ou
     attempt = _Attempt(core, work.context(passage))
     await _ask_and_repair(attempt, means, means.ladder.repairs)
     if attempt.accepted:
-        return [_outcome(work, passage.index, start, attempt)]
+        return [_finished(work, passage.index, start, attempt, means)]
     if halves := _halves(start, core, means):
         return await _rewrite_halves(work, passage.index, halves, attempt, means)
     await _ask_stronger(attempt, means)
-    return [_outcome(work, passage.index, start, attempt)]
+    return [_finished(work, passage.index, start, attempt, means)]
 
 
 async def _rewrite_halves(
@@ -171,7 +172,7 @@ async def _rewrite_halves(
         await _ask_and_repair(half, means, means.ladder.half_repairs)
         if not half.accepted:
             await _ask_stronger(half, means)
-        done.append(_outcome(work, index, start, half, part="ab"[number]))
+        done.append(_finished(work, index, start, half, means, part="ab"[number]))
     return done
 
 
@@ -221,7 +222,7 @@ async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
     answer, hit = await ask(request_for(model, messages, attempt.text, means))
     attempt.ladder.append(rung)
-    attempt.messages, attempt.answer = messages, answer
+    attempt.answer = answer
     if hit:
         attempt.from_cache += 1
     else:
@@ -277,6 +278,25 @@ def _halves(start: int, text: str, means: Means) -> list[tuple[int, str]]:
     return [(start, text[:cut].rstrip()), (second, text[cut:].lstrip())]
 
 
+def _finished(work: Work, index: int, start: int, attempt: _Attempt, means: Means, part: str = "") -> Outcome:
+    if attempt.accepted and len(means.glossary):
+        _apply_glossary(attempt, means)
+    return _outcome(work, index, start, attempt, part)
+
+
+def _apply_glossary(attempt: _Attempt, means: Means) -> None:
+    """Certain aliases that an accepted draft still has are replaced, and what became of every term is counted.
+
+    The mended draft is judged again; where that rejects it, the draft ships as it was accepted.
+    """
+    done = means.glossary.applied(attempt.text, attempt.draft)
+    verdict = judge(attempt.text, done.text, means) if done.fixes else attempt.verdict
+    if verdict is not None and verdict.accepted:
+        attempt.draft = done.text
+        attempt.verdict = verdict.model_copy(update={"findings": (*verdict.findings, *done.findings)})
+        attempt.terms = totals([done.report])
+
+
 def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = "") -> Outcome:
     begin, end = work.fixed.to_source_span(start, start + len(attempt.text))
     verdict = attempt.verdict or Verdict(accepted=False, score=0.0)
@@ -297,6 +317,7 @@ def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = 
         ladder=tuple(attempt.ladder),
         usage=attempt.usage,
         from_cache=attempt.from_cache,
+        terms={} if kept else attempt.terms,
     )
 
 

@@ -159,13 +159,30 @@ class Answer(Record):
     model: str = ""
 
 
+class TermCount(Record):
+    """How often a term of the glossary was applied, missed and invented; see `rewriter.glossary.TermReport`."""
+
+    applied: int = 0
+    missed: int = 0
+    invented: int = 0
+
+    def __add__(self, other: TermCount) -> TermCount:
+        """The sum, field by field."""
+        return TermCount(
+            applied=self.applied + other.applied,
+            missed=self.missed + other.missed,
+            invented=self.invented + other.invented,
+        )
+
+
 class Outcome(Record):
     """What became of a passage. `start` and `end` are code points of the source (before fixes).
 
     `text` is what ships, without the passage's white space at its ends. For a kept passage `reason` says why and
     `rejected` is the last draft that was turned down; `unanswered` marks one kept because no answer could be had.
     `fixed` is the span in the fixed text; `part` is "a" or "b" for a half of a passage that was cut in two; `ladder`
-    names the steps taken; `from_cache` counts answers that needed no model call.
+    names the steps taken; `from_cache` counts answers that needed no model call; `terms` says by canonical form what
+    became of the glossary in a draft that ships.
     """
 
     index: int
@@ -184,6 +201,7 @@ class Outcome(Record):
     ladder: tuple[str, ...] = ()
     usage: Usage = Usage()
     from_cache: int = 0
+    terms: dict[str, TermCount] = Field(default_factory=dict)
 
 
 class Piece(Record):

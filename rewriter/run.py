@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from rewriter.formats import Source
 from rewriter.journal import JOURNAL, Journal, read_journal
 from rewriter.money import cost
 from rewriter.pipeline import Work
-from rewriter.records import STATUSES, Outcome, Passage, Usage
+from rewriter.records import STATUSES, Outcome, Passage, TermCount, Usage
 from rewriter.settings import fingerprint
 
 SUMMARY = "summary.json"
@@ -187,6 +187,7 @@ class Run:
             "passages": {status: counts[status] for status in STATUSES},
             "unanswered": sum(o.unanswered for o in outcomes),
             "fixes": dict(sorted(names.items())),
+            "terms": _terms(o.terms for o in outcomes),
             "loops": [f.note for f in work.fixed.fixes if f.count],
             "characters": account,
             "usage": usage.model_dump(),
@@ -261,6 +262,7 @@ class Run:
             "failed": failed,
             "passages": passages,
             "characters": dict(sorted(sum((Counter(r["characters"]) for r in good), Counter[str]()).items())),
+            "terms": _terms({n: TermCount(**c) for n, c in r.get("terms", {}).items()} for r in good),
             "usage": usage.model_dump(),
             "cost": cost(usage, self.rewriter.choice),
             "calls_now": self.rewriter.calls,
@@ -269,6 +271,15 @@ class Run:
             "notices": self.rewriter.notices,
             "reports": self.reports,
         }
+
+
+def _terms(counted: Iterable[Mapping[str, TermCount]]) -> dict[str, dict[str, int]]:
+    """Terms applied, missed and invented, added up by canonical form, in order."""
+    total: dict[str, TermCount] = {}
+    for counts in counted:
+        for name, count in counts.items():
+            total[name] = total.get(name, TermCount()) + count
+    return {name: total[name].model_dump() for name in sorted(total)}
 
 
 def _now() -> str:

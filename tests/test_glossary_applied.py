@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewriter.glossary import Glossary, TermCount, TermReport, TermUse
+from rewriter.glossary import Glossary, TermReport, TermUse
 from rewriter.glossary.beside import Beside
 from rewriter.glossary.reporting import totals
+from rewriter.records import TermCount
 
 CASES = json.loads((Path(__file__).parent / "cases" / "glossary_applied.json").read_text(encoding="utf-8"))
 

@@ -206,6 +206,22 @@ def test_terms_that_occur_are_in_the_prompt_and_no_others() -> None:
     assert "Kubernetes" in content and "Prometheus" not in content
 
 
+def test_certain_aliases_that_a_draft_brings_back_are_mended_and_terms_counted() -> None:
+    terms = Glossary.from_terms(
+        [
+            {"canonical": "Kubernetes", "aliases": ["酷伯内提斯"], "certain": True},
+            {"canonical": "云汐", "aliases": ["云西"]},
+            {"canonical": "雾凇", "aliases": ["物送"]},
+        ]
+    )
+    script = Script("这套系统跑在酷伯内提斯上面，用的是云汐，监控叫物送。")
+    [outcome] = one(script, text="这套系统跑在酷伯内提斯上面，用的是云西，监控叫物送。", glossary=terms)
+    assert outcome.text == "这套系统跑在Kubernetes上面，用的是云汐，监控叫物送。"
+    counted = {name: count.model_dump(exclude_defaults=True) for name, count in outcome.terms.items()}
+    assert counted == {"Kubernetes": {"applied": 1}, "云汐": {"applied": 1}, "雾凇": {"missed": 1}}
+    assert any("物送" in f.message and f.kind == "glossary" for f in outcome.findings)
+
+
 def test_the_answer_is_bounded_by_the_passage() -> None:
     script = Script(GOOD)
     one(script)

@@ -134,14 +134,18 @@ def test_changed_options_are_named_and_answers_reused(server: FaultyServer, sour
     assert len(server.requests) - asked <= 3  # only passages in which the new term stands
 
 
-def test_an_edit_asks_only_where_it_fell(server: FaultyServer, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("similar", ["off", "verified"])
+def test_an_edit_asks_only_where_it_fell(similar: str, server: FaultyServer, source: Path, tmp_path: Path) -> None:
     source.write_text(talk(120), encoding="utf-8")
-    go(server, source, tmp_path / "out")
+    go(server, source, tmp_path / "out", similar=similar)
     asked = len(server.requests)
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("第1060号", "昨天说的第1060号"), encoding="utf-8")
-    go(server, source, tmp_path / "out")
-    assert 1 <= len(server.requests) - asked <= 4 < asked
+    _, summary, _ = go(server, source, tmp_path / "out", similar=similar)
+    again, replayed = len(server.requests) - asked, summary["passages"]["replayed"]
+    assert 1 <= again + replayed <= 4 < asked
+    assert (replayed > 0) is (similar == "verified")
+    assert "昨天说的第1060号" in (tmp_path / "out" / "talk.txt").read_text(encoding="utf-8")
 
 
 def test_limit_leaves_the_rest_as_it_was(server: FaultyServer, source: Path, tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from rewriter.glossary.glossary import Glossary, lint, schema
-from rewriter.glossary.terms import Applied, LintMessage, Term, TermCount, TermHint, TermReport, TermUse
+from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint, TermReport, TermUse
 
 __all__ = [
     "Applied",
     "Glossary",
     "LintMessage",
     "Term",
-    "TermCount",
     "TermHint",
     "TermReport",
     "TermUse",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rewriter.glossary.beside import Beside, nearest
-from rewriter.glossary.terms import TermCount, TermReport, TermUse
-from rewriter.records import Finding, Fix, Hit
+from rewriter.glossary.terms import TermReport, TermUse
+from rewriter.records import Finding, Fix, Hit, TermCount
 
 # Tokens on the source's side of a name that are looked through for what it may have been heard as. A longer stretch was
 # said anew, and something in it sounds like anything.

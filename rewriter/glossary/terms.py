@@ -61,14 +61,6 @@ class TermReport(Record):
     invented: tuple[TermUse, ...] = ()
 
 
-class TermCount(Record):
-    """How often a term was applied, missed and invented."""
-
-    applied: int = 0
-    missed: int = 0
-    invented: int = 0
-
-
 class Applied(Record):
     """A rewrite after the glossary has been over it.
 
