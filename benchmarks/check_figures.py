@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from unittest import mock
 
 from rewriter import checks
 from rewriter.checks import (
+    contraries,
     cover,
     facts,
     find,
@@ -34,12 +35,6 @@ from rewriter.checks import (
 
 def none(*_: Any) -> list[Any]:
     return []
-
-
-def alone(word: str) -> Callable[[Any], Any]:
-    """Leave `word` out of what `_special` calls special."""
-    plain = normalise._special
-    return lambda w: plain(w) and not (word == "numbers" and (w[0].isdigit() or w in normalise.numbers.EN_NUMBER_WORDS))
 
 
 def unfolded(text: str) -> str:
@@ -61,6 +56,7 @@ STEPS: dict[str, list[tuple[Any, str, Any]]] = {
     "notes in brackets": [(find, "bracketed", lambda *_: False)],
     "numbers lost or changed": [(facts, "numbers", none)],
     "negations lost": [(negations, "negations", none)],
+    "contraries": [(contraries, "contraries", none)],
     "names exchanged": [(names, "_term", lambda *_: None)],
     "facts put in": [(marks, "put_in", none)],
     "wrong shapes": [(shape, "signs", none)],

@@ -32,6 +32,8 @@ PAIRS = 64
 # What a number weighs in a finding: enough to be told where it does not reject.
 WEIGHT = 1.5
 MEASURES = frozenset("个")
+# What a single numeral belongs to: 周五, 第三, 星期六.
+_COUNTED = frozenset("周週第期拜")
 # Words that recognisers write as numbers.
 HOMOPHONES = {"#1": ("won", "and"), "#2": ("to", "too", "the"), "#4": ("for",), "#8": ("ate",)}
 # 公平两个字, 这三个字: counts the characters of the word before it.
@@ -114,7 +116,7 @@ def _slight(lost: list[int], here: list[str], source: Tokens) -> bool:
     """A bare 三 or 五 before a pronoun or particle is a false start; before a noun or measure it counts something."""
     start, end = source.span(lost[0], lost[-1] + 1)
     said, follow = source.text[start:end], source.forms[lost[-1] + 1 : lost[-1] + 2]
-    if here or len(said) != 1 or said.isdigit() or not follow:
+    if here or len(said) != 1 or said.isdigit() or not follow or source.text[start - 1 : start] in _COUNTED:
         return False
     return follow[0] in ZH_LIGHT - MEASURES or _COUNTED_WORD.match(source.text, start) is not None
 

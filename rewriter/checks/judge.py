@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewriter.checks import cover, facts, find, marks, names, negations, shape
+from rewriter.checks import contraries, cover, facts, find, marks, names, negations, shape
 from rewriter.checks.align import align
 from rewriter.checks.find import Gap, Segment, weight_of
 from rewriter.checks.normalise import Tokens
@@ -32,6 +32,7 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     found += facts.numbers(gaps, source, draft)
     found += negations.negations(gaps, source, draft)
     found += names.changed(gaps, source, draft)
+    found += contraries.contraries(gaps, source, draft)
     found += marks.put_in(gaps, source, draft)
     found += marks.doubled(gaps, draft)
     found += marks.addresses(source, draft)
@@ -79,9 +80,9 @@ def _severity(s: Segment, policy: Policy) -> Severity:
         limit = NEVER if s.place == "note" else policy.lost if s.c == s.d else policy.thinned
     elif s.kind == "number":
         limit = 0.0 if policy.numbers else NEVER
-    elif s.kind == "number?":
-        s.kind, limit = "number", NEVER
-    elif s.kind == "negation":
+    elif s.kind.endswith("?"):
+        s.kind, limit = s.kind[:-1], NEVER
+    elif s.kind in {"negation", "contrary"}:
         limit = 0.0 if policy.negations else NEVER
     elif s.kind in {"changed", "term"}:
         limit = policy.changed if s.kind == "changed" else policy.term
