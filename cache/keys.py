@@ -43,14 +43,19 @@ def request_key(endpoint: str, request: Request) -> str:
 
     Nothing of the request is left out. Raises TypeError where a parameter is no JSON value.
     """
-    canonical = {
-        "version": KEY_VERSION,
-        "endpoint": normalise_endpoint(endpoint),
-        "model": request.model,
-        "parameters": request.parameters,
-        "messages": request.messages,
-    }
-    return digest_of(canonical)
+    texts = [_message(tuple(sorted(m.items()))) for m in request.messages]
+    # what `digest_of` would write for the whole, put together so that messages that are always there are written once
+    text = (
+        f'{{"endpoint":{_canonical(normalise_endpoint(endpoint))},"messages":[{",".join(texts)}],'
+        f'"model":{_canonical(request.model)},"parameters":{_canonical(request.parameters)},"version":{KEY_VERSION}}}'
+    )
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _message(items: tuple[tuple[str, str], ...]) -> str:
+    """A message as canonical JSON. System text and examples, most of a request, are the same in every request."""
+    return _canonical(dict(items))
 
 
 def digest_of(canonical: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import stat
@@ -91,6 +92,22 @@ def test_the_key_is_stable_and_its_order_does_not_matter() -> None:
     assert one == request_key("e", request(parameters={"b": 2, "a": 1}))
     assert len(one) == 64
     assert len(request_key("e", request(messages=({"role": "user", "content": "\ud800"},)))) == 64
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["role", "content", "name"]), st.text(max_size=8), max_size=3), max_size=4
+    ),
+    st.dictionaries(st.text(max_size=4), st.integers() | st.none() | st.floats(allow_nan=False) | st.text(max_size=4)),
+)
+def test_the_key_is_that_of_the_whole_request_as_canonical_json(
+    messages: list[dict[str, str]], parameters: dict[str, object]
+) -> None:
+    made = Request(model='m"2', messages=tuple(messages), parameters=parameters)
+    whole = {"version": 1, "endpoint": "e", "model": 'm"2', "parameters": parameters, "messages": messages}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    assert request_key("e", made) == hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 # --- seals ---

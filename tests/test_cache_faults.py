@@ -267,7 +267,7 @@ for n in range(start, start + 100_000):
 
 def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     acknowledged: list[str] = []
-    for turn in range(3):
+    for turn in range(10):  # twenty kills
         writers = [
             subprocess.Popen(
                 [sys.executable, "-c", WRITER, str(tmp_path), str((turn * 2 + w) * 1_000_000)], stdout=subprocess.PIPE
@@ -277,7 +277,7 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
         for writer in writers:
             assert writer.stdout is not None
             acknowledged += [writer.stdout.readline().decode().strip() for _ in range(20)]
-        time.sleep(0.02 * turn)
+        time.sleep(0.006 * turn)
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
         for writer in writers:
@@ -286,7 +286,7 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     with PassageCache(tmp_path) as cache:
         assert cache.notices == []
         wrong = [key for key in acknowledged if cache.get(key) != Answer(text=key * 10)]
-        assert len(acknowledged) >= 120 and wrong == []
+        assert len(acknowledged) >= 400 and wrong == []
         assert cache.verify().damaged == 0
 
 
