@@ -2,7 +2,8 @@
 
 Steps, one file each: `normalise` (text to comparable tokens), `align` (what became what), `find` (lost, invented and
 doubled runs; `cover` for styles that rephrase), `facts`, `negations`, `contraries`, `names` and `marks` (what is too
-small to weigh), `shape` (refusals, prefaces, wrong language), `judge` (policy to verdict). `policies` and `disfluency` are data.
+small to weigh), `shape` (refusals, prefaces, wrong language), `judge` (policy to verdict). `policies` and `disfluency`
+are data.
 """
 
 from __future__ import annotations
