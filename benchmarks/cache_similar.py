@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -44,10 +43,11 @@ def passage(number: int, words: list[str]) -> str:
     return "".join(text)
 
 
-def memory() -> float:
-    """Resident megabytes now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+def memory() -> tuple[float, float]:
+    """Resident megabytes now: the process's own, and pages of the file that the system may take back."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, mapped = (int(lines[name].split()[0]) / 1e3 for name in ("RssAnon", "RssFile"))
+    return own, mapped
 
 
 def look_ups(similar: Similar, stored: int, words: list[str]) -> tuple[list[float], list[float], int]:
@@ -80,11 +80,13 @@ def run(folder: Path, sizes: list[int]) -> None:
         per = (time.perf_counter() - start) / (size - done) * 1e3
         done = size
         found, replayed, hits = look_ups(similar, done, words)
+        own, mapped = memory()
         bytes_ = sum(p.stat().st_size for p in folder.glob("similar.db*"))
         print(
             f"{size:>9} passages: candidates p50 {median(found):.2f} p99 {quantiles(found, n=100)[98]:.2f} ms, "
             f"replay p50 {median(replayed):.2f} p99 {quantiles(replayed, n=100)[98]:.2f} ms, right {hits}/500, "
-            f"store {per:.2f} ms, {bytes_ / size:.0f} B each on disk, memory +{memory() - before:.0f} MB",
+            f"store {per:.2f} ms, {bytes_ / size:.0f} B each on disk, "
+            f"memory +{own - before[0]:.0f} MB, and +{mapped - before[1]:.0f} MB of the file mapped",
             flush=True,
         )
     similar.close()

@@ -39,6 +39,11 @@ FILLERS = re.compile(
     r"(?:(?:嗯|呃|啊|哦|哎|呀|哈|额|诶|呢|嘛|吧|那 个|这 个|就 是 说|就 是|然 后|的 话"
     r"|um|uh|uhm|umm|uhh|you know|i mean|like|so|well|okay) )+"
 )
+# Of these, the ones that never are part of a word beside them.
+LIGHT = HESITATIONS | frozenset("啊哦哎呀哈额诶呢嘛吧")
+# A word that differs must be none that the model dropped or added elsewhere: a name said twice and written once, or put
+# in for a pronoun, would go with the other name then. These are too common to tell anything.
+COMMON = frozenset("的了是个一就也都在有这那") | {"the", "a", "of", "to", "and", "in", "is", "it", "that"}
 NEGATIONS = frozenset("不没沒别別未无無非否勿莫") | frozenset(
     {"no", "not", "none", "never", "nor", "neither", "nothing", "nobody", "nowhere", "without", "cannot"}
 )
@@ -151,6 +156,13 @@ class Path:
             k for h, silent in zip(self.changes, self.silent, strict=True) if silent for k in range(h.a, h.b)
         }
 
+        self.moved = {
+            word
+            for h, silent in zip(self.changes, self.silent, strict=True)
+            if not silent
+            for word in (*old.folded[h.a : h.b], *done.folded[h.c : h.d])
+        } - COMMON
+
     def _is_filler(self, hunk: Hunk) -> bool:
         return hunk.c == hunk.d and bool(FILLERS.fullmatch(" ".join(self.old.folded[hunk.a : hunk.b]) + " "))
 
@@ -162,10 +174,10 @@ class Path:
     def clear(self, hunk: Hunk) -> bool:
         """Whether nothing was rewritten near a stretch of the source, fillers left out apart."""
         for change, silent in zip(self.changes, self.silent, strict=True):
-            if silent:
+            if silent and LIGHT.issuperset(self.old.folded[change.a : change.b]):
                 continue
-            if change.a == change.b:
-                reach = 1  # the model only put something in
+            if silent or change.a == change.b:
+                reach = 1  # 那个 is no filler in 那三个; or the model only put something in
             else:
                 reach = max(CLEAR, 1 + change.b - change.a) if change.c == change.d else CLEAR
             if change.a - reach < hunk.b and hunk.a < change.b + reach:
@@ -219,6 +231,8 @@ def _carry_hunk(hunk: Hunk, old: Words, now: Words, path: Path, edits: _Edits, d
     _no_cue(hunk, old, now)
     if not path.clear(hunk):
         raise Refused("the model rewrote what stands beside the difference")
+    if not path.moved.isdisjoint(old.folded[hunk.a : hunk.b]):
+        raise Refused("the model dropped or added the word that differs in another place")
     start, end = path.between(hunk.a, hunk.b)
     if hunk.a == hunk.b:
         _insert(hunk, old, now, path, start, edits)

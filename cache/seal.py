@@ -30,8 +30,8 @@ MAX_PAYLOAD = 64 * 1024 * 1024
 # Bytes of payload above which it is deflated, where that leaves less than WORTH of it. Deflating 1.5 KB costs a put 23
 # to 43 us of 190 and a hit 4 to 6 of 13, and would bring 1.4 bytes on disk for one of text down to 0.9 (a page of the
 # database holds two such entries and wastes a quarter of itself). Answers of a passage's size are left as they are;
-# from 2 KB on the bytes saved are worth the time. Raw deflate with the fixed code, since it unpacks quickest. GB 18030, two
-# bytes a Chinese character instead of three, was no quicker to read than deflated UTF-8.
+# from 2 KB on the bytes saved are worth the time. Raw deflate with the fixed code, since it unpacks quickest. GB 18030,
+# two bytes a Chinese character instead of three, was no quicker to read than deflated UTF-8.
 SMALL = 2048
 WORTH = 0.75
 LEVEL, RAW = 1, -13  # a window of 8 KB: with zlib's 32 KB, setting up the packer took longer than packing (48 us, 23)

@@ -158,7 +158,7 @@ R = "我们这个组大概有十二个人，每个月要处理三百个工单，
 CARRIED = [
     ("十二", "十三", "十二", "十三"),
     ("不能用", "不，能用", "不能用", "不，能用"),
-    ("不能用", "能用", "不能用", "能用"),
+    ("要处理", "要修理", "要处理", "要修理"),
     ("旧系统", "新系统", "旧系统", "新系统"),
     ("个人，", "个人", "个人，", "个人"),
     ("对吧", "对吗？", "对吧？", "对吗？"),
@@ -166,6 +166,7 @@ CARRIED = [
     ("我们我们", "我们", "", ""),
 ]
 REFUSED = [
+    ("不能用", "能用"),  # the model dropped another 不
     ("我们我们", "我们你们"),  # the model took the second for a stutter
     ("周三不对", "周三对"),
     ("周四", "周五"),  # beside what the model dropped
@@ -186,6 +187,29 @@ def test_a_difference_is_carried(old: str, new: str, there: str, then: str) -> N
 def test_what_is_not_understood_is_refused(old: str, new: str) -> None:
     with pytest.raises(Refused):
         carry(S, R, S.replace(old, new), drops_hesitations=True)
+
+
+DEPENDENT = [
+    # a name said twice and written once: with another first name the second is needed
+    ("张伟说明天开会，张伟要带电脑", "张伟说明天开会，要带电脑。", "李娜说明天开会，张伟要带电脑"),
+    # a name put in for a pronoun
+    ("张伟明天来开会，他带电脑", "张伟明天来开会，张伟带电脑。", "李娜明天来开会，他带电脑"),
+    (
+        "we met Ann in Rome and she was late",
+        "We met Ann in Rome, and Ann was late.",
+        "we met Joe in Rome and she was late",
+    ),
+    # 那个 is a filler, 那三个 is none
+    ("我们用那个模型做翻译", "我们用模型做翻译。", "我们用那三个模型做翻译"),
+    # the mark that tells a question from a statement is the model's own
+    ("你明天去不去开会", "你明天去不去开会？", "你明天去不去开会。"),
+]
+
+
+@pytest.mark.parametrize(("source", "rewrite", "new"), DEPENDENT)
+def test_what_the_model_did_for_the_old_words_sake_is_not_carried(source: str, rewrite: str, new: str) -> None:
+    with pytest.raises(Refused):
+        carry(source, rewrite, new, drops_hesitations=True)
 
 
 def test_a_hesitation_is_kept_where_the_style_keeps_them() -> None:
