@@ -29,6 +29,9 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
         found = [*find.segments(gaps, "lost"), *find.segments(gaps, "invented")]
     for s in found:
         _place(s, gaps, source, draft, policy)
+    if not draft.code and source.code:  # however little was said, nothing of it is left
+        whole = sum(map(weight_of, source.forms))
+        found = [Segment("lost", whole, 0, len(source), 0, 0, place="whole")]
     found += facts.numbers(gaps, source, draft)
     found += negations.negations(gaps, source, draft)
     found += names.changed(gaps, source, draft)
@@ -76,7 +79,9 @@ def _score(wrong: float, source: Tokens) -> float:
 
 def _severity(s: Segment, policy: Policy) -> Severity:
     """Reject where the segment is as heavy as the policy's threshold for its kind."""
-    if s.kind == "lost":
+    if s.place == "whole":
+        limit = 0.0
+    elif s.kind == "lost":
         limit = NEVER if s.place == "note" else policy.lost if s.c == s.d else policy.thinned
     elif s.kind == "number":
         limit = 0.0 if policy.numbers else NEVER
