@@ -515,11 +515,14 @@ class PassageCache:
         return self._similar is not None or (self.path / "similar.db").exists()
 
     def export(self, path: Path | str) -> int:
-        """Write every sound entry and passage to a JSONL file, whole or not at all; how many. Raises CacheError."""
+        """Write every sound entry, and every passage, to a JSONL file, whole or not at all; how many entries.
+
+        Raises CacheError.
+        """
         return moving.export(self, Path(path))
 
     def import_(self, path: Path | str, judge: Judge | None = None) -> int:
-        """Add the entries of an exported file; what is there already stays. How many were added.
+        """Add the entries and passages of an exported file; what is there already stays. How many entries were added.
 
         Answers are judged whenever they are read; a passage's rewrite is judged here too, and left out where
         `judge(source, rewrite)` says no. Raises CacheError where the file is no export. A line that cannot be read is

@@ -49,7 +49,6 @@ def export(cache: PassageCache, target: Path) -> int:
                     count += 1
                 for line in _passages(cache):
                     out.write(json.dumps(line) + "\n")
-                    count += 1
                 out.flush()
                 os.fsync(out.fileno())
             part.replace(target)
@@ -92,18 +91,17 @@ def _import_line(cache: PassageCache, line: bytes, judge: Judge | None) -> bool:
 
     entry = json.loads(line)
     if "passage" in entry:
-        return _import_passage(cache, entry["passage"], judge)
+        _import_passage(cache, entry["passage"], judge)
+        return False
     raw, when = raw_key(entry["key"]), float(entry["when"])
     answer = Answer.model_validate(entry["answer"])
     sealed = seal.seal(raw, pack(answer, entry["about"], when))
     return cache.store.write_if_absent(raw, sealed, when, pinned=entry.get("pinned") is True)
 
 
-def _import_passage(cache: PassageCache, passage: dict[str, Any], judge: Judge | None) -> bool:
+def _import_passage(cache: PassageCache, passage: dict[str, Any], judge: Judge | None) -> None:
     scope, source, rewrite = (str(passage[name]) for name in ("scope", "source", "rewrite"))
     about, when = dict(passage["about"]), float(passage["when"])
     answer = Answer.model_validate(passage["answer"])
-    if cache.rewrite_of(scope, source) is not None or (judge is not None and not judge(source, rewrite)):
-        return False
-    cache.similar.remember(scope, source, rewrite, answer, about=about, when=when)
-    return True
+    if cache.rewrite_of(scope, source) is None and (judge is None or judge(source, rewrite)):
+        cache.similar.remember(scope, source, rewrite, answer, about=about, when=when)

@@ -374,11 +374,11 @@ def test_export_and_import_take_passages_along_and_judge_them(cache: PassageCach
     remember(cache, EN["source"], "This says something else altogether.")
     cache.put("ab" * 32, Answer(text="a"))
     file = tmp_path / "all.jsonl"
-    assert cache.export(file) == 3
+    assert cache.export(file) == 1 and len(file.read_text().splitlines()) == 4
     with file.open("a") as out:
         out.write('{"passage": {"scope": "ab"}}\n{"passage": 5}\n')
     with PassageCache(tmp_path / "d") as other:
-        assert other.import_(file, guard) == 2
+        assert other.import_(file, guard) == 1 and len(other.similar) == 1
         assert "2 lines" in other.notices[0]
         assert served(other, ZH["source"]) == ZH["rewrite"] and served(other, EN["source"]) is None
         assert other.import_(file, guard) == 0
