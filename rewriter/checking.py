@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rewriter import checks, formats
 from rewriter.errors import InputError
+from rewriter.fixes import FixedText, without_loops
 from rewriter.glossary import Glossary
-from rewriter.records import Finding, Transcript
+from rewriter.records import Finding, Transcript, Verdict
 from rewriter.report.sidebyside import Comparison
 
 
@@ -22,11 +23,34 @@ def check_files(
     """
     terms = Glossary.load(glossary) if glossary else None
     here, there = (formats.read(Path(name)) for name in (source, rewrite))
-    verdict = checks.check(here.text, there.text, style=style, policy=policy, glossary=terms)
+    verdict = _judged(
+        here.text, there.text, lambda a, b: checks.check(a, b, style=style, policy=policy, glossary=terms)
+    )
     if here.timed and there.timed and (moved := _moved_cue(here, there)):
         findings = (moved, *verdict.findings)
         verdict = verdict.model_copy(update={"accepted": False, "findings": findings})
     return Comparison(source=here.text, rewrite=there.text, verdict=verdict)
+
+
+def _judged(source: str, rewrite: str, judge: Callable[[str, str], Verdict]) -> Verdict:
+    """The verdict on two texts with their loops said once, its spans moved to the texts as they are.
+
+    A clause said a thousand times leaves an alignment nothing to hold on to, and a rewrite that says it once has lost
+    nothing.
+    """
+    here, there = without_loops(source), without_loops(rewrite)
+    verdict = judge(here.text, there.text)
+    if not here.fixes and not there.fixes:
+        return verdict
+    moved = [
+        f.model_copy(update={"source": _moved(here, f.source), "draft": _moved(there, f.draft)})
+        for f in verdict.findings
+    ]
+    return verdict.model_copy(update={"findings": tuple(moved)})
+
+
+def _moved(fixed: FixedText, span: tuple[int, int] | None) -> tuple[int, int] | None:
+    return fixed.to_source_span(*span) if span else None
 
 
 def _moved_cue(here: Transcript, there: Transcript) -> Finding | None:

@@ -119,3 +119,16 @@ def test_a_long_document_is_shown_by_its_rows() -> None:
     assert len(source) > 60_000 and not compared.verdict.accepted
     with_findings = [r for r in found if r.findings]
     assert len(with_findings) == 1 and "第1700号" in source[slice(*with_findings[0].source)]
+
+
+def test_a_loop_said_once_is_no_loss_and_spans_stay_true(tmp_path: Path) -> None:
+    loop = "我们把窗户关上，" * 300
+    source = talk(20) + loop + "后来雨就停了，大家一起去晒谷场收拾那些没有淋湿的稻草。\n" + talk(20)
+    rewrite = source.replace(loop, "我们把窗户关上。").replace("大家一起去晒谷场收拾那些没有淋湿的稻草", "")
+    (tmp_path / "a.txt").write_text(source, encoding="utf-8")
+    (tmp_path / "b.txt").write_text(source.replace(loop, "我们把窗户关上。"), encoding="utf-8")
+    (tmp_path / "c.txt").write_text(rewrite, encoding="utf-8")
+    assert check_files(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).verdict.accepted
+    verdict = check_files(str(tmp_path / "a.txt"), str(tmp_path / "c.txt")).verdict
+    [lost] = [f for f in verdict.findings if f.severity == "reject"]
+    assert lost.source is not None and "晒谷场" in source[slice(*lost.source)]

@@ -17,7 +17,7 @@ from rewriter.fixes.edits import Edit, FixedText, apart, apply, compose, revert
 from rewriter.fixes.language import detect_language
 from rewriter.records import Hit
 
-__all__ = ["Edit", "FixedText", "apply", "detect_language", "fix", "revert"]
+__all__ = ["Edit", "FixedText", "apply", "detect_language", "fix", "revert", "without_loops"]
 
 # Styles that keep hesitation and stutter: `correct` changes only misrecognitions and punctuation.
 _VERBATIM = {"correct"}
@@ -52,6 +52,11 @@ def fix(
         if fixed is before:
             break
     return fixed
+
+
+def without_loops(text: str) -> FixedText:
+    """The text with every recogniser loop said once, and nothing else changed."""
+    return compose(FixedText(source=text, text=text), loop.find(text))
 
 
 def _round(
