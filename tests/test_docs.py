@@ -68,7 +68,7 @@ def commands(page: Path) -> list[str]:
 
 def supply(text: str) -> None:
     """Make the files that a command or a block takes for granted."""
-    for name in re.findall(r"[\w/-]+\.(?:txt|srt|yaml)\b", text):
+    for name in re.findall(r"(?<!-o )\b[\w/-]+\.(?:txt|srt|yaml)\b", text):
         path = Path(name)
         if not path.exists() and not name.startswith(("out", "missing")):
             path.parent.mkdir(parents=True, exist_ok=True)
