@@ -467,8 +467,14 @@ class PassageCache:
         return found
 
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
-        """Keep an accepted rewrite, so that it may be replayed. Raises CacheError where the index cannot be opened."""
-        self.similar.remember(scope, source, rewrite, answer, about=about)
+        """Keep an accepted rewrite, so that it may be replayed.
+
+        Raises CacheError where the index cannot be opened or the answer not be stored.
+        """
+        try:
+            self.similar.remember(scope, source, rewrite, answer, about=about)
+        except (ValueError, TypeError) as error:
+            raise CacheError(f"A passage cannot be kept ({error}).", remedy="Use smaller passages.") from error
 
     def rewrite_of(self, scope: str, source: str) -> str | None:
         """The rewrite kept for just this passage. Raises CacheError where the index cannot be opened."""

@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -176,17 +176,24 @@ class Similar:
         """Keep an accepted rewrite of a passage for near ones to come, in place of what was there."""
         if len(source) > LONGEST or not source.strip():
             return
-        key, stored = digest_of([scope, source]), time.time() if when is None else when
-        answer = answer.model_copy(update={"text": rewrite})
-        sealed = seal.seal(bytes.fromhex(key), _packed(scope, source, answer, about or {}, stored))
-        words = Words.of(source)
-        place = _place(key)
+        stored = time.time() if when is None else when
+        self.remember_all([Remembered("", scope, source, rewrite, answer, dict(about or {}), stored)])
+
+    def remember_all(self, passages: Iterable[Remembered]) -> None:
+        """Keep many in one transaction; their keys are made anew. Raises ValueError for what cannot be sealed."""
+        rows = [_rows(p) for p in passages if len(p.source) <= LONGEST and p.source.strip()]
+        with self._transaction() as connection:
+            for row, leading in rows:
+                connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", row)
+                connection.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", leading)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
         with self._working() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", (place, stored, sealed))
-                rows = [(one, place) for one in _codes(scope, words)]
-                connection.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", rows)
+                yield connection
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -282,15 +289,13 @@ class Similar:
 
     def _drop(self, places: list[int]) -> None:
         """Remove rows and what leads to them; a damaged row's codes are not known, and lead nowhere then."""
-        with self._working() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             for place in places:
                 row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()
                 opened = _opened(row[0]) if row else None
                 gone = _codes(opened.scope, Words.of(opened.source)) if opened else []
                 connection.executemany("DELETE FROM codes WHERE code = ? AND id = ?", [(c, place) for c in gone])
                 connection.execute("DELETE FROM passages WHERE id = ?", (place,))
-            connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close the database."""
@@ -310,9 +315,16 @@ def _codes(scope: str, words: Words) -> list[int]:
     return [code(raw, b"strict", strict), code(raw, b"content", content), *codes(raw, "".join(words.folded))]
 
 
-def _packed(scope: str, source: str, answer: Answer, about: About, when: float) -> bytes:
-    text = source.encode("utf-8", "surrogatepass")
-    return bytes.fromhex(scope) + len(text).to_bytes(_LENGTH_BYTES, "big") + text + pack(answer, about, when)
+def _rows(p: Remembered) -> tuple[tuple[int, float, bytes], list[tuple[int, int]]]:
+    """A passage's row, and those of the codes that lead to it."""
+    text = p.source.encode("utf-8", "surrogatepass")
+    payload = pack(p.answer.model_copy(update={"text": p.rewrite}), p.about, p.when)
+    key = digest_of([p.scope, p.source])
+    plain = bytes.fromhex(p.scope) + len(text).to_bytes(_LENGTH_BYTES, "big") + text + payload
+    place = _place(key)
+    return (place, p.when, seal.seal(bytes.fromhex(key), plain)), [
+        (one, place) for one in _codes(p.scope, Words.of(p.source))
+    ]
 
 
 def _opened(sealed: object) -> Remembered | None:
