@@ -110,7 +110,7 @@ class Similar:
         self.path = folder / FILE
         self.notices = notices if notices is not None else []
         self._lock = threading.Lock()
-        self._connection = self._open()
+        self._connection, self._pid = self._open(), os.getpid()
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -149,6 +149,8 @@ class Similar:
         """The connection, one thread at a time. SQLite's errors cost the tier's help, not the run."""
         with self._lock:
             try:
+                if self._pid != os.getpid():  # a forked child must not use its parent's connection
+                    self._connection, self._pid = self._connect(), os.getpid()
                 yield self._connection
             except sqlite3.OperationalError as error:
                 self._tell(f"The index of passages could not be used ({error}).")

@@ -460,7 +460,10 @@ def stats(folder: str | None, as_json: bool) -> int:
 
 def print_stats(found: dict[str, Any]) -> None:
     """Statistics for a person."""
-    click.echo(f"{found['path']}: {found['entries']} entries ({found['pinned']} pinned), {found['bytes']} bytes")
+    click.echo(
+        f"{found['path']}: {found['entries']} entries ({found['pinned']} pinned), {found['passages']} passages, "
+        f"{found['bytes']} bytes"
+    )
     for what in ("models", "styles"):
         listed = ", ".join(f"{name or '(none)'} {count}" for name, count in found[what].items())
         click.echo(f"{what}: {listed or 'none'}")

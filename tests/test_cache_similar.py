@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import subprocess
@@ -469,3 +470,14 @@ def test_processes_and_threads_share_it(cache: PassageCache) -> None:
         thread.join()
     assert [p.wait() for p in started] == [0, 0, 0]
     assert len(cache.similar) == 120 and cache.similar.notices == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_has_a_connection_of_its_own(cache: PassageCache) -> None:
+    remember(cache, ZH["source"], ZH["rewrite"])
+    child = os.fork()
+    if child == 0:
+        remember(cache, EN["source"], EN["rewrite"])
+        os._exit(0 if served(cache, ZH["source"]) == ZH["rewrite"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert served(cache, EN["source"]) == EN["rewrite"] and cache.similar.verify() == 0
