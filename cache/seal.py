@@ -53,12 +53,12 @@ def checksum(checked: bytes | memoryview) -> bytes:
     return hashlib.sha256(checked).digest()[:CHECKSUM_BYTES]
 
 
-def seal(key: bytes, plain: bytes) -> bytes:
-    """The entry for a key of 32 bytes. Raises ValueError for a payload above MAX_PAYLOAD bytes."""
+def seal(key: bytes, plain: bytes, *, above: int = SMALL) -> bytes:
+    """The entry for a key of 32 bytes, deflated `above` so many bytes. Raises ValueError above MAX_PAYLOAD bytes."""
     if len(plain) > MAX_PAYLOAD:
         raise ValueError(f"an entry of {len(plain)} bytes is above the limit of {MAX_PAYLOAD}")
     payload, flags = plain, 0
-    if len(plain) > SMALL:
+    if len(plain) > above:
         packer = zlib.compressobj(LEVEL, wbits=RAW, strategy=zlib.Z_FIXED)
         packed = packer.compress(plain) + packer.flush()
         if len(packed) < len(plain) * WORTH:

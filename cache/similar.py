@@ -41,6 +41,9 @@ TRIES = 6
 TIME_LIMIT = 2.0
 # Code points. Longer passages are not remembered: aligning them would take longer than a look-up may.
 LONGEST = 8000
+# Bytes. A source and its rewrite are nearly the same text twice: together they deflate to less than half, always worth
+# the time.
+DEFLATE_ABOVE = 256
 _LENGTH_BYTES = 4
 PRAGMAS = (
     "trusted_schema = OFF",
@@ -324,7 +327,7 @@ def _rows(p: Remembered) -> tuple[tuple[int, float, bytes], list[tuple[int, int]
     key = digest_of([p.scope, p.source])
     plain = bytes.fromhex(p.scope) + len(text).to_bytes(_LENGTH_BYTES, "big") + text + payload
     place = _place(key)
-    return (place, p.when, seal.seal(bytes.fromhex(key), plain)), [
+    return (place, p.when, seal.seal(bytes.fromhex(key), plain, above=DEFLATE_ABOVE)), [
         (one, place) for one in _codes(p.scope, Words.of(p.source))
     ]
 
