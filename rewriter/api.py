@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -177,16 +178,17 @@ class Rewriter:
 
     def means(self, language: str) -> Means:
         """What a passage in `language` needs on its way."""
-        stronger = self.settings.stronger
+        stronger, style = self.settings.stronger, self.style(language)
+        ask = partial(self._ask, prompt=style.digest)
         return Means(
-            style=self.style(language),
+            style=style,
             language=language,
             glossary=self.glossary,
             counter=self.counter,
             model=self.choice.model,
-            ask=self._ask,
+            ask=ask,
             ladder=self.settings.ladder,
-            stronger=(stronger, self._ask) if stronger else None,
+            stronger=(stronger, ask) if stronger else None,
             replays=self._replays(language),
         )
 
@@ -196,12 +198,12 @@ class Rewriter:
             return None
         return _Replays(cache, self.choice.endpoint, self.style(language))
 
-    async def _ask(self, request: Request) -> tuple[Answer, bool]:
+    async def _ask(self, request: Request, *, prompt: str) -> tuple[Answer, bool]:
         """The answer, and whether the cache had it. Stored before anyone judges it."""
         if self.cache is None:
             return await self._call(request), False
         key = request_key(self.choice.endpoint, request)
-        about = {"model": request.model, "style": self.settings.style}
+        about = {"model": request.model, "style": self.settings.style, "prompt": prompt}
         return await self.cache.once(key, lambda: self._call(request), about=about, refresh=self.settings.refresh)
 
     async def _call(self, request: Request) -> Answer:
@@ -272,6 +274,8 @@ class Rewriter:
                     previous = outcome
         if previous is not None:
             yield previous
+        if isinstance(means.replays, _Replays):
+            means.replays.done()
 
     async def _groups(
         self,
@@ -327,12 +331,18 @@ class Rewriter:
 
 
 class _Replays:
-    """The cache's similar tier for one style. Trouble with it costs its help, not the run."""
+    """The cache's similar tier for one transcript. Trouble with it costs its help, not the run.
+
+    What is accepted is kept for later transcripts only when this one is done: whether a passage is replayed must not
+    depend on which others were answered before it, or a run that was killed and resumed would end otherwise than one
+    that was not.
+    """
 
     def __init__(self, cache: PassageCache, endpoint: str, style: Style) -> None:
         self._cache, self._endpoint, self._style = cache, endpoint, style
         # `correct` keeps what was said, 嗯 and um too; the other styles leave them out
         self._drops = style.policy not in {"correct", "strict"}
+        self._accepted: list[Callable[[], None]] = []
 
     def _scope(self, request: Request, hints: Sequence[Hint]) -> str:
         terms = [(h.how, h.note, h.canonical, *h.forms) for h in hints]
@@ -354,11 +364,22 @@ class _Replays:
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
         """See pipeline.Replays."""
         about = {"model": request.model, "style": self._style.name, "prompt": self._style.digest}
+        scope = self._scope(request, hints)
+
+        def remember() -> None:
+            if self._cache.rewrite_of(scope, text) != draft:
+                self._cache.remember(scope, text, draft, answer, about=about)
+
+        self._accepted.append(remember)
+
+    def done(self) -> None:
+        """The transcript is finished: from now on its passages may be replayed."""
         try:
-            if self._cache.rewrite_of(self._scope(request, hints), text) != draft:
-                self._cache.remember(self._scope(request, hints), text, draft, answer, about=about)
+            for remember in self._accepted:
+                remember()
         except CacheError as error:
             self._tell(error)
+        self._accepted.clear()
 
     def _tell(self, error: CacheError) -> None:
         if str(error) not in self._cache.notices:

@@ -25,7 +25,8 @@ Messages = tuple[dict[str, str], ...]
 # The language of a prompt file that serves every language without a file of its own.
 NEUTRAL = "any"
 
-# Tokens of a passage when the embedded model rewrites; see the table in docs/styles.md.
+# Tokens of a passage when the embedded model rewrites: the smallest budget at which it does not go on by itself where a
+# passage stops; the table is in docs/styles.md.
 EMBEDDED_BUDGET = 100
 
 # Code points of what was said before that a prompt may carry: two Chinese sentences. More costs input tokens on every

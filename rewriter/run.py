@@ -219,7 +219,9 @@ class Run:
         before, now = self.past.settings, self._settings()
         if before is None or before == now:
             return
-        changed = [k for k in now if before.get(k) != now[k] and k != "prints"] or ["prompts or checks"]
+        if self.rewriter.settings.refresh:
+            return  # asking anew is what was asked for
+        changed = [k for k in now if before.get(k) != now[k] and k != "prints"] or ["prompts, checks or --similar"]
         what = ", ".join(
             f"{k} (was {before.get(k)}, now {now[k]})" if k in {"style", "model", "budget", "limit"} else k
             for k in changed
