@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
+from rewriter.formats.cues import SENTENCE_END, points
 from rewriter.glossary.reporting import totals
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.passages import regions, split
@@ -44,6 +45,8 @@ ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 # A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
 SMALLEST_TO_HALVE = 24
 
+# A blank line, however many and whatever white space is in it: a paragraph ends.
+_BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)(?:[ \t]*(?:\r\n|\r|\n))+[ \t]*")
 _NOT_SPACE = re.compile(r"\S")
 
 
@@ -233,13 +236,29 @@ async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask
 
 def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]:
     """The draft in an answer and its verdict; one that rewrote its context too is judged without that."""
-    draft = unwrap(answer, attempt.text)
+    draft = with_paragraphs(unwrap(answer, attempt.text), attempt.text)
     verdict = judge(attempt.text, draft, means)
     if not verdict.accepted and (own := without_context(draft, attempt.context, attempt.text)) != draft:
         again = judge(attempt.text, own, means)
         if again.accepted:
-            return own, again
+            return with_paragraphs(own, attempt.text), again
     return draft, verdict
+
+
+def with_paragraphs(draft: str, source: str) -> str:
+    """The draft with the source's paragraph breaks, where a model ran two paragraphs together.
+
+    Only breaks behind a sentence's end count, and only where a sentence ends in the draft too: recognisers break lines
+    in the middle of sentences, and joining those is what a rewrite is for. Places are found by alignment.
+    """
+    breaks = [m for m in _BREAK.finditer(source) if source[: m.start()].rstrip()[-1:] in SENTENCE_END]
+    places = points(source, draft, [m.end() for m in breaks]) if breaks else []
+    for found, at in reversed(list(zip(breaks, places, strict=True))):
+        before, after = draft[:at].rstrip(), draft[at:].lstrip()
+        between = draft[len(before) : len(draft) - len(after)]
+        if before[-1:] in SENTENCE_END and after and "\n" not in between:
+            draft = f"{before}{found[0]}{after}"
+    return draft
 
 
 def request_for(model: str, messages: Messages, text: str, means: Means) -> Request:

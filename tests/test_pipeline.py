@@ -14,7 +14,7 @@ from rewriter import formats
 from rewriter.api import assemble
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.glossary import Glossary
-from rewriter.pipeline import Ask, Means, Work, account, check_seam, keep, prepare, rewrite_passage
+from rewriter.pipeline import Ask, Means, Work, account, check_seam, keep, prepare, rewrite_passage, with_paragraphs
 from rewriter.prompting import load_style, passage_of
 from rewriter.records import Answer, Outcome, Request, Usage
 from rewriter.settings import Ladder
@@ -169,6 +169,25 @@ def test_a_bad_draft_never_ships(answer: str) -> None:
 def test_what_is_certainly_wrapping_comes_off(answer: str) -> None:
     [outcome] = one(Script(answer))
     assert (outcome.status, outcome.text) == ("rewritten", GOOD)
+
+
+@pytest.mark.parametrize(
+    ("source", "draft", "shipped"),
+    [
+        ("桥修好了。\n\n船也修好了。", "桥修好了。船也修好了。", "桥修好了。\n\n船也修好了。"),
+        ("桥修好了。\n\n船也修好了。", "桥修好了。\n船也修好了。", "桥修好了。\n船也修好了。"),
+        ("桥修好了，\n\n船也修好了。", "桥修好了，船也修好了。", "桥修好了，船也修好了。"),
+        (
+            "嗯桥修好了。\n\n呃船也修好了。\n\n\n灯也亮了。",
+            "桥修好了。船也修好了。灯也亮了。",
+            "桥修好了。\n\n船也修好了。\n\n\n灯也亮了。",
+        ),
+        ("桥修好了。\n\n所以船也修好了。", "桥修好了，所以船也修好了。", "桥修好了，所以船也修好了。"),
+        ("The bridge is done.\n\nThe boat is too.", "The bridge is done. The boat is too.", None),
+    ],
+)
+def test_paragraphs_stay_where_a_sentence_ends(source: str, draft: str, shipped: str | None) -> None:
+    assert with_paragraphs(draft, source) == (source if shipped is None else shipped)
 
 
 def test_a_rewritten_context_comes_off() -> None:

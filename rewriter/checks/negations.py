@@ -51,7 +51,19 @@ def negations(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segmen
                 if _denies(source, i, g.b) and not _asked(g, i, source, draft) and not _kept(g, i, source, draft):
                     found.append(Segment("negation", WEIGHT, g.a, g.b, g.c, g.d))
                     break
+        elif _answered(g, source, draft):
+            found.append(Segment("negation", WEIGHT, g.a, g.b + 2, g.c, g.d + 2))
     return found
+
+
+def _answered(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Did 有没有 become 没有, 能不能 不能: a question or a whether that is now a denial?"""
+    if g.d > g.c or g.b - g.a != 1 or not 0 <= g.a < len(source) - 2:
+        return False
+    first, negation, again = source.forms[g.a : g.a + 3]
+    stammered = g.a > 0 and source.forms[g.a - 1] == first
+    whole = first == again and negation in {"没", "不"} and not stammered
+    return whole and draft.forms[g.c : g.c + 2] == [negation, again] and draft.forms[g.c - 1 : g.c] != [first]
 
 
 def _bare(g: Gap, source: Tokens, draft: Tokens) -> bool:
