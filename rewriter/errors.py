@@ -18,6 +18,8 @@ RewriterError                 exit code 1; says what, where and the remedy
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RewriterError(Exception):
     """What went wrong, where, and what to do about it.
@@ -32,10 +34,18 @@ class RewriterError(Exception):
         self.what, self.where, self.remedy = what, where, remedy
         super().__init__(what)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole again in another process: `where` and `remedy` are keywords, which exceptions forget by themselves."""
+        return _made, (type(self), self.what, self.where, self.remedy)
+
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         cure = f" {self.remedy}" if self.remedy else ""
         return f"{place}{self.what}{cure}"
+
+
+def _made(kind: type[RewriterError], what: str, where: str, remedy: str) -> RewriterError:
+    return kind(what, where=where, remedy=remedy)
 
 
 class UsageError(RewriterError):

@@ -204,6 +204,21 @@ def test_check_of_pairs_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> 
     assert set(verdicts[0]) == {"id", "accepted", "score", "findings"}
 
 
+def test_many_pairs_are_judged_side_by_side_and_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [
+        {"id": n, "source": f"第{n}座桥不能走车。", "rewrite": f"第{n}座桥{'不' if n % 3 else ''}能走车。"}
+        for n in range(700)
+    ]
+    Path("many.jsonl").write_text("\n".join(map(json.dumps, pairs)) + "\n")
+    code, out, _ = run(capsys, "check", "--jsonl", "many.jsonl", "--json")
+    verdicts = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [v["id"] for v in verdicts] == list(range(700))
+    assert [v["accepted"] for v in verdicts] == [n % 3 > 0 for n in range(700)]
+    Path("many.jsonl").write_text("\n".join([*map(json.dumps, pairs), "not json"]) + "\n")
+    code, _, err = run(capsys, "check", "--jsonl", "many.jsonl", "--json")
+    assert code == 1 and "many.jsonl, line 701" in err and "Each line is" in err
+
+
 @pytest.mark.usefixtures("server")
 def test_the_cache_can_be_moved(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
     run(capsys, "rewrite", "talk.txt", "-o", "out", "-q", "--cache", "one")

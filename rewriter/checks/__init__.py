@@ -70,14 +70,16 @@ def check_jsonl(
     style: str = "clean",
     policy: str | Policy | None = None,
     glossary: Terms | None = None,
+    first: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """Judge pairs {id, source, rewrite[, lang]}, one JSON object a line: yields {id, accepted, score, findings}.
 
-    In order; blank lines are passed over. Raises InputError naming the line that is not such a pair.
+    In order; blank lines are passed over. `first` is the number of the first line. Raises InputError naming the line
+    that is not such a pair.
     """
     rules = policy_for(style, policy)
     aliases = _aliases(glossary)
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         if line.strip():
             pair = _pair(line, number)
             verdict = _check(pair["source"], pair["rewrite"], rules, aliases)
