@@ -208,7 +208,7 @@ def _replay(attempt: _Attempt, request: Request, hints: Sequence[Hint], means: M
         return False
     attempt.ladder.append("replay")
     attempt.from_cache += 1
-    attempt.draft = draft
+    attempt.draft = with_paragraphs(draft, attempt.text)
     return True
 
 
