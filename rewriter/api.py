@@ -274,7 +274,7 @@ class Rewriter:
                     previous = outcome
         if previous is not None:
             yield previous
-        if isinstance(means.replays, _Replays):
+        if means.replays is not None:
             means.replays.done()
 
     async def _groups(
@@ -373,7 +373,7 @@ class _Replays:
         self._accepted.append(remember)
 
     def done(self) -> None:
-        """The transcript is finished: from now on its passages may be replayed."""
+        """See pipeline.Replays."""
         try:
             for remember in self._accepted:
                 remember()

@@ -57,7 +57,10 @@ class Replays(Protocol):
         """A rewrite of `text` that `judge(text, rewrite)` accepts; None also where the request itself is answered."""
 
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
-        """Keep an accepted draft of `text`."""
+        """Keep an accepted draft of `text`, for transcripts to come."""
+
+    def done(self) -> None:
+        """The transcript is finished: what was kept may be found from now on."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +188,12 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
     request = request_for(means.model, messages, attempt.text, means)
     if _replay(attempt, request, hints, means):
         return
-    await _try(attempt, messages, "ask", means.model, means.ask, means)
+    await _try(attempt, request, "ask", means.ask, means)
     for _ in range(repairs):
         if attempt.accepted or attempt.truncated or attempt.verdict is None:
             break
         again = prompting.repair(means.style, messages, attempt.draft, attempt.verdict.findings)
-        await _try(attempt, again, "repair", means.model, means.ask, means)
+        await _try(attempt, request_for(means.model, again, attempt.text, means), "repair", means.ask, means)
     if means.replays is not None and attempt.accepted and attempt.answer is not None:
         means.replays.keep(request, attempt.text, hints, attempt.draft, attempt.answer)
 
@@ -218,12 +221,12 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
     model, ask = means.stronger
     hints = means.glossary.for_prompt(attempt.text)
     messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
-    await _try(attempt, messages, "stronger", model, ask, means)
+    await _try(attempt, request_for(model, messages, attempt.text, means), "stronger", ask, means)
 
 
-async def _try(attempt: _Attempt, messages: Messages, rung: str, model: str, ask: Ask, means: Means) -> None:
+async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> None:
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
-    answer, hit = await ask(request_for(model, messages, attempt.text, means))
+    answer, hit = await ask(request)
     attempt.ladder.append(rung)
     attempt.answer = answer
     if hit:

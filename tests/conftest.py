@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from faulty_server import FaultyServer
 
 
 def _is_local(address: Any) -> bool:
@@ -54,3 +57,12 @@ def model_file() -> Path:
             pytest.fail(f"the embedded model is not at {default_path()}; run `rewriter local pull` first")
         pytest.skip("the embedded model is not there; `rewriter local pull` fetches it")
     return default_path()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    """A server that behaves, and the environment of a user who has configured it."""
+    with FaultyServer() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.base_url)
+        monkeypatch.setenv("REWRITER_MODEL", "m")
+        yield running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ import rewriter
 from faulty_server import FaultyServer
 from rewriter.api import TASKS_PER_CALL
 from talks import missing, talk
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
-    with FaultyServer() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.base_url)
-        monkeypatch.setenv("REWRITER_MODEL", "m")
-        yield running
 
 
 def test_one_file(server: FaultyServer, tmp_path: Path) -> None:
