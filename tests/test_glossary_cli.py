@@ -82,7 +82,7 @@ def test_schema_is_printed_whole() -> None:
 
 
 def test_every_command_of_the_group_shows_an_example() -> None:
-    from rewriter.cli import glossary
+    from rewriter.commands.glossary import glossary
 
     for name in glossary.commands:
         assert f"rewriter glossary {name} " in run("glossary", name, "--help").stdout.replace("\n", " \n")

@@ -1,0 +1,147 @@
+"""`rewriter rewrite`, `estimate` and `split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rewriter.commands.base import Command, model_options, rewriter_from, say
+
+
+@click.command(
+    cls=Command,
+    epilog="Example:\nrewriter rewrite talk.txt -o out/ --glossary terms.yaml\n"
+    "rewriter rewrite lectures/ -o out/ --style correct --model gpt-4.1-mini",
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", "-o", required=True, metavar="DIR", help="Folder for the rewritten files and the journal.")
+@model_options
+@click.option("--concurrency", type=int, metavar="N", help="Model calls at once.")
+@click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, only what you must know.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def rewrite(
+    inputs: tuple[str, ...], out: str, to: str | None, dry_run: bool, quiet: bool, as_json: bool, **options: Any
+) -> int:
+    """Rewrite transcripts: files, folders, globs, or - for standard input.
+
+    The same command again continues where a run was stopped and pays for nothing twice.
+
+    Exit codes: 0 all passages rewritten, 1 failed, 2 wrong usage, 3 some passages kept as they were, 130 interrupted.
+    """
+    import asyncio
+
+    from rewriter.estimate import estimate as plan
+    from rewriter.formats import discover
+    from rewriter.progress import progress
+    from rewriter.run import Run
+
+    rewriter = rewriter_from(options)
+    sources = discover(inputs)
+    if dry_run:
+        print_estimate(plan(rewriter, sources), as_json)
+        return 0
+    choice = rewriter.choice
+
+    async def go() -> tuple[int, Run]:
+        async with rewriter:
+            with progress(choice, quiet=quiet or as_json) as shown:
+                run = Run(rewriter, sources, Path(out), shown, to=to)
+                return await run.execute(), run
+
+    code, run = asyncio.run(go())
+    summary = run.last_summary
+    say(summary) if as_json else print_summary(summary, out)
+    return code
+
+
+def print_summary(summary: dict[str, Any], out: str) -> None:
+    """What happened, in a few lines."""
+    from rewriter.report.sidebyside import visible
+
+    counts = ", ".join(f"{n} {status}" for status, n in summary["passages"].items() if n)
+    usage = summary["usage"]
+    price = "" if summary["cost"] is None else f", ${summary['cost']:.4f}"
+    failed = f", {summary['failed']} failed" if summary["failed"] else ""
+    click.echo(f"{summary['files']} file(s){failed}, passages: {counts or 'none'}")
+    click.echo(
+        f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
+    )
+    for report in summary["reports"]:
+        for note in [*report.get("loops", []), *report.get("notes", [])]:
+            click.echo(f"{report['file']}: {visible(note)}")
+    for text in summary["notices"]:
+        click.echo(text, err=True)
+    if summary["terms"]:
+        click.echo(f"terms: {term_counts(summary['terms'])}")
+    if kept := summary["passages"]["kept"]:
+        click.echo(f"{kept} passage(s) kept as they were said; look at run.jsonl for the reasons.")
+    for report in summary["reports"]:
+        if "output" in report:
+            click.echo(str(Path(out) / report["output"]))
+
+
+def term_counts(terms: dict[str, dict[str, int]]) -> str:
+    """Places where terms were applied, missed and invented; the last two by name, for they want a look."""
+    parts = [f"{sum(c['applied'] for c in terms.values())} applied"]
+    for kind in ("missed", "invented"):
+        named = ", ".join(f"{name} ({c[kind]})" for name, c in terms.items() if c[kind])
+        parts += [f"{kind}: {named}"] if named else []
+    return "; ".join(parts)
+
+
+@click.command(cls=Command, epilog="Example:\nrewriter estimate talk.txt --model gpt-4.1-mini --json")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def estimate(inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
+    """Passages, tokens and cost of rewriting, from the real input, with the cache taken into account."""
+    from rewriter.estimate import estimate as plan
+    from rewriter.formats import discover
+
+    print_estimate(plan(rewriter_from(options), discover(inputs)), as_json)
+    return 0
+
+
+def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
+    """An estimate for a person or a machine."""
+    if as_json:
+        say(plan)
+        return
+    click.echo(
+        f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, "
+        f"{plan['cached']} of them in the cache"
+    )
+    click.echo(
+        f"tokens: {plan['input']} in, {plan['output']} out; "
+        f"with repairs up to {plan['input_most']} in, {plan['output_most']} out"
+    )
+    if plan["cost"] is None:
+        click.echo(f"cost: unknown, no price for {plan['model']}; add one under [prices] in rewriter.toml")
+    else:
+        click.echo(f"cost: ${plan['cost']:.4f}, with repairs up to ${plan['cost_most']:.4f} ({plan['model']})")
+
+
+@click.command(cls=Command, epilog="Example:\nrewriter split talk.txt --json")
+@click.argument("source", metavar="INPUT")
+@click.option("--budget", type=int, metavar="N", help="Tokens in a passage at most.")
+@click.option("--style", "-s", default="clean", metavar="S", help="The style whose fixes are made first.")
+@click.option(
+    "--glossary", "-g", multiple=True, metavar="FILE", help="Glossary whose certain aliases are replaced first."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def split(source: str, budget: int | None, style: str, glossary: tuple[str, ...], as_json: bool) -> int:
+    """Show the passages a transcript is cut into: offsets in code points, tokens."""
+    from rewriter.estimate import passages
+
+    found = passages(source, budget=budget, style=style, glossary=glossary)
+    if as_json:
+        say(found)
+        return 0
+    for p in found["passages"]:
+        click.echo(f"{p['start']:>8} {p['end']:>8} {p['tokens']:>6}  {p['text'].strip()[:60]!r}")
+    click.echo(f"{len(found['passages'])} passages of at most {found['budget']} tokens")
+    return 0
