@@ -1,0 +1,332 @@
+"""A source and what was made of it as aligned rows of marked runs: what HTML, terminal and review desk draw.
+
+Rows end where sentences of the result end; words are compared as they are written, so that a changed capital or a
+traditional character shows, and punctuation is not compared: a recogniser writes none. What the guard thinks of a
+difference is a second layer: each run names the finding that covers it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from rewriter.checks.align import Op, align
+from rewriter.records import Finding, Fix
+
+Kind = Literal["same", "lost", "added", "changed", "term", "fix"]
+Span = tuple[int, int]
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Characters of scripts written without spaces one by one, words whole; digits with the marks inside them.
+_UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
+_TOKEN = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:]\d+)*|[^\W\d_{_UNSPACED}]+(?:['’][^\W\d_{_UNSPACED}]+)*")
+_SENTENCE = re.compile(r"[。！？!?…]+[”」』）)\"'’]*\s*|\.[\"'”’)]*\s+|\s*\n\s*")
+_CLAUSE = re.compile(r"[，,、；;：]\s*|:\s+")
+_OPENING = "「『（【《〈“‘([{"
+# Code points of a row: a sentence shorter than SHORT stands with the next one; where no sentence ends within LONG, a
+# clause's end must do. LONG is about three lines of a column.
+SHORT, LONG = 12, 110
+# Equal tokens between two differences that count as different too, where both differences are as long: a 的 that two
+# unrelated clauses share tells a reader nothing (the semantic clean-up of diff-match-patch).
+ISLAND = 3
+# A changed stretch so many times longer on one side is a loss (or an addition) beside a change.
+LOPSIDED = 3
+
+
+class Run(NamedTuple):
+    """A stretch of one side, all of one kind.
+
+    `text` is what stands there; for a fix, what the recogniser wrote, and `after` what took its place before any model
+    saw it. `finding` numbers the heaviest finding that covers it (-1: none). `note` is for a person.
+    """
+
+    kind: Kind
+    text: str
+    finding: int = -1
+    after: str = ""
+    note: str = ""
+
+
+class Placed(NamedTuple):
+    """A fix and where its replacement stands: source[start:end] == fix.after, code points of the compared source.
+
+    A fix beside the compared source (what was left out before it) stands empty at its edge.
+    """
+
+    start: int
+    end: int
+    fix: Fix
+
+
+class Row(NamedTuple):
+    """Runs that stand side by side, their spans in the two compared texts, and the findings (numbers) that begin here.
+
+    The rows' runs, joined, give the texts: `text` of the source's runs what the recogniser wrote, with `after` for the
+    fixes the source compared; `text` of the result's runs the result.
+    """
+
+    source: tuple[Run, ...]
+    result: tuple[Run, ...]
+    source_span: Span
+    result_span: Span
+    findings: tuple[int, ...]
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    kind: Kind
+
+
+def differences(
+    source: str,
+    result: str,
+    *,
+    findings: Sequence[Finding] = (),
+    fixes: Sequence[Placed] = (),
+    terms: Collection[str] = (),
+) -> list[Row]:
+    """Both texts in rows. `findings` have spans of these texts; `terms` are names that a change may have put right.
+
+    Time grows with length, see `checks.align`. Spans of fixes are in order and apart.
+    """
+    here, there = list(_TOKEN.finditer(source)), list(_TOKEN.finditer(result))
+    ops = _tidied(_compared(here, there))
+    lost, added = _marks(ops, here, there, _spans_of(terms, result))
+    drawn = [_drawn(placed) for placed in fixes]
+    bounds = _bounds(result)
+    cuts = _outside(_places(bounds, ops, here, there, source), drawn)
+    left = list(pairwise([0, *cuts, len(source)]))
+    right = list(pairwise([0, *bounds, len(result)]))
+    edges = [*cuts, *(x for fix in drawn for x in (fix.start, fix.end))]
+    before = _with_fixes(_runs(source, lost, _cover([f.source for f in findings]), edges), drawn)
+    after = _runs(result, added, _cover([f.draft for f in findings]), bounds)
+    sides = zip(_grouped(before, cuts), _grouped(after, bounds), left, right, _held(findings, left, right), strict=True)
+    return [Row(*side) for side in sides]
+
+
+# --- which words differ ----------------------------------------------------------------------------------------------
+
+
+def _compared(here: Sequence[re.Match[str]], there: Sequence[re.Match[str]]) -> list[Op]:
+    codes: dict[str, str] = {}
+    left, right = (
+        "".join(t[0] if len(t[0]) == 1 else codes.setdefault(t[0], chr(0xF0000 + len(codes) % 0xFFFE)) for t in tokens)
+        for tokens in (here, there)
+    )
+    return align(left, right)
+
+
+def _tidied(ops: Sequence[Op]) -> list[Op]:
+    """Short equal islands between longer differences made part of them."""
+    tidy: list[Op] = []
+    for op in ops:
+        tidy.append(op)
+        while len(tidy) >= 3 and not tidy[-1].equal and _is_island(*tidy[-3:]):
+            first, _, last = tidy[-3:]
+            tidy[-3:] = [Op(False, first.a, last.b, first.c, last.d)]
+    return tidy
+
+
+def _is_island(before: Op, op: Op, after: Op) -> bool:
+    size = op.b - op.a
+    return size <= ISLAND and all(size < max(gap.b - gap.a, gap.d - gap.c) for gap in (before, after))
+
+
+def _spans_of(terms: Collection[str], text: str) -> list[Span]:
+    if not terms:
+        return []
+    pattern = "|".join(re.escape(term) for term in sorted(terms, key=len, reverse=True))
+    return [m.span() for m in re.finditer(pattern, text)]
+
+
+def _marks(
+    ops: Iterable[Op], here: Sequence[re.Match[str]], there: Sequence[re.Match[str]], names: Sequence[Span]
+) -> tuple[list[_Mark], list[_Mark]]:
+    lost: list[_Mark] = []
+    added: list[_Mark] = []
+    for op in ops:
+        if op.equal:
+            continue
+        here_size, there_size = op.b - op.a, op.d - op.c
+        left, right = _extent(here, op.a, op.b), _extent(there, op.c, op.d)
+        kinds: tuple[Kind, Kind] = ("lost", "added")
+        if here_size and there_size and any(a < right[1] and right[0] < b for a, b in names):
+            kinds = ("term", "term")
+        elif here_size and there_size and max(here_size, there_size) <= LOPSIDED * min(here_size, there_size):
+            kinds = ("changed", "changed")
+        if here_size:
+            lost.append(_Mark(*left, kinds[0]))
+        if there_size:
+            added.append(_Mark(*right, kinds[1]))
+    return lost, added
+
+
+def _extent(tokens: Sequence[re.Match[str]], first: int, end: int) -> Span:
+    return (tokens[first].start(), tokens[end - 1].end()) if first < end else (0, 0)
+
+
+# --- where rows end --------------------------------------------------------------------------------------------------
+
+
+def _bounds(text: str) -> list[int]:
+    """Ends of rows but the last: of sentences, and of clauses where a sentence is long."""
+    stops = sorted(
+        [(m.end(), SHORT) for m in _SENTENCE.finditer(text)] + [(m.end(), LONG) for m in _CLAUSE.finditer(text)]
+    )
+    bounds = [0]
+    for at, least in stops:
+        if at - bounds[-1] >= least and len(text) - at >= SHORT:
+            bounds.append(at)
+    return bounds[1:]
+
+
+def _places(
+    bounds: Sequence[int],
+    ops: Sequence[Op],
+    here: Sequence[re.Match[str]],
+    there: Sequence[re.Match[str]],
+    source: str,
+) -> list[int]:
+    """Where the result's bounds are in the source, ascending."""
+    starts = [t.start() for t in there]
+    ends = [op.d for op in ops]
+    found = [0]
+    for bound in bounds:
+        token = bisect_left(starts, bound)
+        low, high = _range(token, ops, ends)
+        found.append(max(found[-1], _best(low, high, here, source)))
+    return found[1:]
+
+
+def _range(token: int, ops: Sequence[Op], ends: Sequence[int]) -> Span:
+    """Tokens of the source before which the result's token may stand: one, or any of a stretch that differs."""
+    first, last = bisect_left(ends, token), bisect_right(ends, token)
+    if first >= len(ops):
+        return (ops[-1].b, ops[-1].b) if ops else (0, 0)
+    op = ops[first]
+    if op.equal and token < op.d:
+        return op.a + token - op.c, op.a + token - op.c
+    low = op.b if op.equal else op.a + (0 if op.c < token < op.d else op.b - op.a)
+    behind = ops[last - 1] if last > first else op
+    high = max(op.b, behind.b)
+    if op.c == op.d == token:  # nothing stands for these tokens: they may go to either side
+        low = op.a
+    return low, high
+
+
+def _best(low: int, high: int, here: Sequence[re.Match[str]], source: str) -> int:
+    """The code point before one of the tokens low..high: behind a sentence's end, a clause's end, or the last."""
+    best, rank = high, 0
+    for token in range(low, high + 1):
+        between = source[here[token - 1].end() : _start(token, here, source)] if token else "\n"
+        quality = 2 if _SENTENCE.search(between) else 1 if _CLAUSE.search(between) else 0
+        if quality >= rank:
+            best, rank = token, quality
+    at = _start(best, here, source)
+    while at and source[at - 1] in _OPENING:
+        at -= 1
+    return at
+
+
+def _start(token: int, here: Sequence[re.Match[str]], source: str) -> int:
+    return here[token].start() if token < len(here) else len(source)
+
+
+def _held(findings: Sequence[Finding], left: Sequence[Span], right: Sequence[Span]) -> list[tuple[int, ...]]:
+    """The numbers of the findings that begin in each row; one without a place is in the first."""
+    held: list[list[int]] = [[] for _ in left]
+    for number, finding in enumerate(findings):
+        spans, at = (left, finding.source) if finding.source else (right, finding.draft)
+        held[max(0, bisect_right(spans, at[0], key=lambda s: s[0]) - 1) if at else 0].append(number)
+    return [tuple(numbers) for numbers in held]
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+class _Drawn(NamedTuple):
+    """A fix's run, and the stretch source[start:end] that it takes the place of (empty for words that were only left
+    out). `at` says with which character of the source it is shown."""
+
+    start: int
+    end: int
+    at: int
+    run: Run
+
+
+def _drawn(placed: Placed) -> _Drawn:
+    """What was only left out beside what stayed is shown alone: of 我们我们 that became 我们 one 我们 is the fix."""
+    start, end, fix = placed
+    note = f"{fix.name}: {fix.note}" if fix.note else fix.name
+    if fix.after and fix.before.endswith(fix.after):
+        return _Drawn(start, start, start, Run("fix", fix.before.removesuffix(fix.after), note=note))
+    if fix.after and fix.before.startswith(fix.after):
+        return _Drawn(end, end, end - 1, Run("fix", fix.before.removeprefix(fix.after), note=note))
+    return _Drawn(start, end, start, Run("fix", fix.before, after=fix.after, note=note))
+
+
+def _outside(cuts: Sequence[int], drawn: Sequence[_Drawn]) -> list[int]:
+    """The cuts, moved to the end of the replacement that they stand in."""
+    starts = [d.start for d in drawn]
+    moved = []
+    for cut in cuts:
+        i = bisect_left(starts, cut) - 1
+        moved.append(max(cut, drawn[i].end) if i >= 0 and drawn[i].end > drawn[i].start else cut)
+    return moved
+
+
+def _cover(spans: Sequence[Span | None]) -> list[tuple[int, int, int]]:
+    """Findings' spans in order and apart, each with its number; the heaviest, which comes first, wins."""
+    taken: list[tuple[int, int, int]] = []
+    for number, span in enumerate(spans):
+        if span is None:
+            continue
+        at, end = span
+        for a, b, _ in sorted(t for t in taken if t[0] < end and at < t[1]):
+            if at < a:
+                taken.append((at, a, number))
+            at = max(at, b)
+        if at < end:
+            taken.append((at, end, number))
+    return sorted(taken)
+
+
+def _runs(
+    text: str, marks: Sequence[_Mark], cover: Sequence[tuple[int, int, int]], more: Sequence[int]
+) -> list[tuple[int, Run]]:
+    """The text cut wherever a mark or a finding begins or ends, and at `more`; each run with where it starts."""
+    edges = {0, len(text), *more, *(x for mark in marks for x in mark[:2]), *(x for span in cover for x in span[:2])}
+    mark_starts, cover_starts = [m.start for m in marks], [c[0] for c in cover]
+    runs = []
+    for a, b in pairwise(sorted(e for e in edges if 0 <= e <= len(text))):
+        m, c = bisect_right(mark_starts, a) - 1, bisect_right(cover_starts, a) - 1
+        kind: Kind = marks[m].kind if m >= 0 and marks[m].end > a else "same"
+        number = cover[c][2] if c >= 0 and cover[c][1] > a else -1
+        runs.append((a, Run(kind, text[a:b], number)))
+    return runs
+
+
+def _with_fixes(runs: Sequence[tuple[int, Run]], drawn: Sequence[_Drawn]) -> list[tuple[int, Run]]:
+    """The runs of the source with what the recogniser wrote in the place of every fix. No run reaches across one."""
+    done: list[tuple[int, Run]] = []
+    queue, hidden = list(drawn), 0
+    for start, run in runs:
+        while queue and queue[0].start <= start:
+            fix = queue.pop(0)
+            done.append((fix.at, fix.run._replace(finding=run.finding if fix.end > fix.start else -1)))
+            hidden = max(hidden, fix.end)
+        if start >= hidden:
+            done.append((start, run))
+    return [*done, *((fix.at, fix.run) for fix in queue)]
+
+
+def _grouped(runs: Sequence[tuple[int, Run]], bounds: Sequence[int]) -> list[tuple[Run, ...]]:
+    """The runs by row."""
+    rows: list[list[Run]] = [[] for _ in range(len(bounds) + 1)]
+    for at, run in runs:
+        rows[bisect_right(bounds, at)].append(run)
+    return [tuple(row) for row in rows]
