@@ -111,7 +111,7 @@ def test_what_is_known_is_not_added_again(tmp_path: Path) -> None:
         # An anchor's list is shared: what is added to one term would be added to both.
         (
             "t.yaml",
-            "A: &a [x]\nB: *a\n",
+            "A: &a [x]\nB: {tags: *a}\n",
             Term(canonical="B", aliases=("y",)),
             GlossaryError,
             "no sure place",
