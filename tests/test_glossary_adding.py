@@ -112,7 +112,7 @@ def test_what_is_known_is_not_added_again(tmp_path: Path) -> None:
         (
             "t.yaml",
             "A: &a [x]\nB: {tags: *a}\n",
-            Term(canonical="B", aliases=("y",)),
+            Term(canonical="A", aliases=("y",)),
             GlossaryError,
             "no sure place",
         ),
