@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rewriter import formats, prompting
-from rewriter.cache import open_cache, request_key, scope_of
-from rewriter.errors import CacheError, ModelUnavailable, UsageError
+from rewriter.cache import open_cache, request_key
+from rewriter.errors import ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
 from rewriter.passages import DEFAULT_BUDGET
 from rewriter.pipeline import Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
+from rewriter.purse import Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
+from rewriter.replays import CachedReplays
 from rewriter.settings import Settings, fingerprint, load_settings
 from rewriter.tokens import TokenCounter, counter_for
 
 if TYPE_CHECKING:
     from rewriter.cache import PassageCache
-    from rewriter.model.client import ChatClient
     from rewriter.model.local import EmbeddedServer
-    from rewriter.pipeline import Judge
-    from rewriter.prompting import Hint, Style
+    from rewriter.prompting import Style
 
 # So many passages in a row without any answer mean that the endpoint is down, not that a passage is unlucky: the run
 # stops, resumable, rather than keep everything that is left.
@@ -58,6 +60,27 @@ class Result(Record):
         return tuple(o for o in self.passages if o.status == "kept")
 
 
+class Caller(Protocol):
+    """Who answers requests: `ChatClient`, or an engine's own way to the model."""
+
+    async def complete(self, request: Request) -> Answer:
+        """The model's answer; raises ModelError where there is none to be had."""
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who follows a stream: `known` may give a passage's outcomes from an earlier run, `arrived` hears of new ones in
+    the order they come, `fed` that every passage is in the making or done.
+    """
+
+    known: Callable[[Passage], list[Outcome] | None] = lambda passage: None
+    arrived: Callable[[Passage, list[Outcome]], None] = lambda passage, outcomes: None
+    fed: Callable[[], None] = lambda: None
+
+
 class Rewriter:
     """Rewrites transcripts with one model, style, glossary and cache; use it as an async context manager.
 
@@ -76,12 +99,15 @@ class Rewriter:
         self._counter: TokenCounter | None = None
         self._cache: PassageCache | None = None
         self._server: EmbeddedServer | None = None
-        self._client: ChatClient | None = None
+        self._client: Caller | None = None
+        self._stopped: RewriterError | None = None
         self._starting = asyncio.Lock()
+        self._making: asyncio.Semaphore | None = None  # passages in the making, of all transcripts
         self._opened = time.time()
         self._unanswered = 0  # passages in a row without any answer
         self._answers = 0
         self.calls = 0
+        self.purse = Purse(self.settings.max_cost, self.settings.max_tokens)
 
     # --- life ---
 
@@ -192,13 +218,17 @@ class Rewriter:
             replays=self._replays(language),
         )
 
-    def _replays(self, language: str) -> _Replays | None:
+    def _replays(self, language: str) -> CachedReplays | None:
         cache = self.cache
         if cache is None or self.settings.similar == "off" or self.settings.refresh:
             return None
-        return _Replays(cache, self.choice.endpoint, self.style(language))
+        return CachedReplays(cache, self.choice.endpoint, self.style(language))
 
-    async def _ask(self, request: Request, *, prompt: str) -> tuple[Answer, bool]:
+    def stop(self, error: RewriterError) -> None:
+        """No call begins from now on: what needs one raises `error`. Calls under way are finished and stored."""
+        self._stopped = self._stopped or error
+
+    async def _ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, bool]:
         """The answer, and whether the cache had it. Stored before anyone judges it."""
         if self.cache is None:
             return await self._call(request), False
@@ -210,10 +240,15 @@ class Rewriter:
         async with self._starting:
             if self._client is None:
                 self._client = await self._connect()
-        self.calls += 1
-        return await self._client.complete(request)
+        if self._stopped is not None:
+            raise self._stopped
+        with self.purse.open(request, self.counter, self.choice) as account:
+            self.calls += 1
+            answer = await self._client.complete(request)
+            account.pay(answer.usage)
+            return answer
 
-    async def _connect(self) -> ChatClient:
+    async def _connect(self) -> Caller:
         from rewriter.model.client import ChatClient
 
         choice = self.choice
@@ -247,24 +282,18 @@ class Rewriter:
         )
 
     async def stream(
-        self,
-        transcript: Transcript | str | Path,
-        *,
-        work: Work | None = None,
-        known: Callable[[Passage], list[Outcome] | None] | None = None,
-        arrived: Callable[[Passage, list[Outcome]], None] | None = None,
+        self, transcript: Transcript | str | Path, *, work: Work | None = None, watch: Watch | None = None
     ) -> AsyncIterator[Outcome]:
         """Outcomes in the transcript's order, as soon as each and its right neighbour are there.
 
-        `known` may give a passage's outcomes from an earlier run; `arrived` hears of new ones in the order they come.
-        Raises ModelError where the endpoint refuses us or is down; what was answered stays in the cache.
+        At most `concurrency` times TASKS_PER_CALL passages are ahead of the one that is awaited; transcripts streamed
+        at the same time share the calls. Raises ModelError where the endpoint refuses us or is down, BudgetExceeded
+        where the purse is empty; what was answered stays in the cache.
         """
         work = work or self.prepare(_transcript(transcript))
         means = self.means(self.language(work.transcript))
         previous: Outcome | None = None
-        if self.settings.refresh:
-            known = None
-        async for group in self._groups(work, means, known or (lambda passage: None), arrived):
+        async for group in self._groups(work, means, watch or Watch()):
             for outcome in group:
                 if previous is not None:
                     previous, current = check_seam(previous, outcome, means)
@@ -277,37 +306,34 @@ class Rewriter:
         if means.replays is not None:
             means.replays.done()
 
-    async def _groups(
-        self,
-        work: Work,
-        means: Means,
-        known: Callable[[Passage], list[Outcome] | None],
-        arrived: Callable[[Passage, list[Outcome]], None] | None,
-    ) -> AsyncIterator[list[Outcome]]:
+    async def _groups(self, work: Work, means: Means, watch: Watch) -> AsyncIterator[list[Outcome]]:
         """Each passage's outcomes, in order, with a bounded number of passages in the making."""
-
-        async def one(passage: Passage) -> list[Outcome]:
-            old = known(passage)
-            if old is not None:
-                return old
-            outcomes = await self._answered(work, passage, means)
-            if arrived:
-                arrived(passage, outcomes)
-            return outcomes
-
-        waiting: list[asyncio.Task[list[Outcome]]] = []
-        queue = iter(work.passages[: self.settings.limit])
+        ahead = self.concurrency * TASKS_PER_CALL
+        making = self._making = self._making or asyncio.Semaphore(ahead)
+        waiting: deque[asyncio.Task[list[Outcome]]] = deque()
         try:
-            for passage in queue:
-                waiting.append(asyncio.create_task(one(passage)))
-                if len(waiting) >= self.concurrency * TASKS_PER_CALL:
-                    yield await waiting.pop(0)
+            for passage in work.passages[: self.settings.limit]:
+                while len(waiting) >= ahead:
+                    yield await waiting.popleft()
+                await making.acquire()
+                task = asyncio.create_task(self._outcomes(work, passage, means, watch))
+                task.add_done_callback(lambda _: making.release())
+                waiting.append(task)
+            watch.fed()
             while waiting:
-                yield await waiting.pop(0)
+                yield await waiting.popleft()
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _outcomes(self, work: Work, passage: Passage, means: Means, watch: Watch) -> list[Outcome]:
+        old = None if self.settings.refresh else watch.known(passage)
+        if old is not None:
+            return old
+        outcomes = await self._answered(work, passage, means)
+        watch.arrived(passage, outcomes)
+        return outcomes
 
     async def _answered(self, work: Work, passage: Passage, means: Means) -> list[Outcome]:
         try:
@@ -328,62 +354,6 @@ class Rewriter:
         """
         work = self.prepare(_transcript(transcript))
         return assemble(work, [o async for o in self.stream(work.transcript, work=work)], to=to)
-
-
-class _Replays:
-    """The cache's similar tier for one transcript. Trouble with it costs its help, not the run.
-
-    What is accepted is kept for later transcripts only when this one is done: whether a passage is replayed must not
-    depend on which others were answered before it, or a run that was killed and resumed would end otherwise than one
-    that was not.
-    """
-
-    def __init__(self, cache: PassageCache, endpoint: str, style: Style) -> None:
-        self._cache, self._endpoint, self._style = cache, endpoint, style
-        # `correct` keeps what was said, 嗯 and um too; the other styles leave them out
-        self._drops = style.policy not in {"correct", "strict"}
-        self._accepted: list[Callable[[], None]] = []
-
-    def _scope(self, request: Request, hints: Sequence[Hint]) -> str:
-        terms = [(h.how, h.note, h.canonical, *h.forms) for h in hints]
-        prompt = f"{self._style.digest} {self._style.policy}"
-        return scope_of(self._endpoint, request.model, request.parameters, prompt, terms)
-
-    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
-        """See pipeline.Replays."""
-        if request_key(self._endpoint, request) in self._cache:
-            return None
-        try:
-            scope = self._scope(request, hints)
-            found = self._cache.replay(scope, text, judge, drops_hesitations=self._drops)
-        except CacheError as error:
-            self._tell(error)
-            return None
-        return found.rewrite if found else None
-
-    def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
-        """See pipeline.Replays."""
-        about = {"model": request.model, "style": self._style.name, "prompt": self._style.digest}
-        scope = self._scope(request, hints)
-
-        def remember() -> None:
-            if self._cache.rewrite_of(scope, text) != draft:
-                self._cache.remember(scope, text, draft, answer, about=about)
-
-        self._accepted.append(remember)
-
-    def done(self) -> None:
-        """See pipeline.Replays."""
-        try:
-            for remember in self._accepted:
-                remember()
-        except CacheError as error:
-            self._tell(error)
-        self._accepted.clear()
-
-    def _tell(self, error: CacheError) -> None:
-        if str(error) not in self._cache.notices:
-            self._cache.notices.append(str(error))
 
 
 def assemble(work: Work, outcomes: list[Outcome], *, to: str | None = None) -> Result:

@@ -13,7 +13,8 @@ RewriterError                 exit code 1; says what, where and the remedy
 ├── ModelError                a model call that failed for good
 │   ├── ModelConfigError      wrong key, unknown model, no model configured: retrying cannot help
 │   └── ModelUnavailable      endpoint down, rate limited or broken after every retry
-└── BudgetExceeded            exit code 5: stopped by --max-cost or --max-tokens
+├── BudgetExceeded            exit code 5: stopped by --max-cost or --max-tokens
+└── Interrupted               exit code 130: stopped by a signal
 """
 
 from __future__ import annotations
@@ -102,3 +103,9 @@ class BudgetExceeded(RewriterError):
     """Stopped by --max-cost or --max-tokens; the same command continues later."""
 
     exit_code = 5
+
+
+class Interrupted(RewriterError):
+    """Stopped by a signal; the same command continues."""
+
+    exit_code = 130

@@ -55,7 +55,7 @@ def first_request(work: Work, passage: Passage, means: Means) -> Request:
     text = passage.text.strip()
     hints = means.glossary.for_prompt(text)
     messages = prompting.build(means.style, passage=text, hints=hints, context=work.context(passage))
-    return request_for(means.model, messages, text, means)
+    return request_for(means.model, messages, passage.tokens, means)
 
 
 def passages(source: str, *, budget: int | None, style: str, glossary: Sequence[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A run's append-only record, `run.jsonl`, and what a later run reads from it.
 
-One JSON object a line, each with an `event`: `start` (settings of the run), `outcome` (one passage or half),
-`file` (a file finished: its input, output and account) and `end`. A process killed in the middle of a line leaves a
-torn last line: readers pass it over, and the next run begins on a line of its own.
+One JSON object a line, each with an `event`: `start` (settings of the run), `begin` (a file is begun), `passage` (its
+outcomes are known), `outcome` (one of a finished file), `file` (finished: its input, output and account) and `end`. A
+process killed in the middle of a line leaves a torn last line: readers pass it over, and the next run begins on a line
+of its own.
 """
 
 from __future__ import annotations
@@ -18,24 +19,57 @@ from rewriter.errors import OutputError, UsageError
 
 JOURNAL = "run.jsonl"
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     """The journal's events in order; lines that are torn or damaged are passed over. No file: no events."""
+    for _, line in read_lines(path):
+        event = parse(line)
+        if event is not None:
+            yield event
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The event on a line, or None where it is torn or damaged."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def read_lines(path: Path, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Lines that begin at a byte in [first, last), each with that byte. No file: no lines. Raises OutputError."""
     try:
         with path.open("rb") as file:
+            file.seek(first)
+            place = first
             for line in file:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and "event" in event:
-                    yield event
+                if last is not None and place >= last:
+                    return
+                yield place, line
+                place += len(line)
     except FileNotFoundError:
         return
     except OSError as error:
         raise OutputError(
             f"the journal cannot be read: {error.strerror}.", where=str(path), remedy="Choose another folder with -o."
         ) from None
+
+
+def is_open(folder: Path) -> bool:
+    """Whether a run is writing the journal of a folder at this moment (where the system can tell)."""
+    try:
+        import fcntl
+
+        with (folder / JOURNAL).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False
 
 
 class Journal:
@@ -85,7 +119,7 @@ class Journal:
     def add(self, event: str, **values: Any) -> None:
         """Append one event. A kill right after this call does not lose it. Raises OutputError on a full disk."""
         assert self._file is not None, "the journal is not open"
-        line = json.dumps({"event": event, **values}, ensure_ascii=False, separators=(",", ":"), default=str)
+        line = _ENCODE({"event": event, **values})
         try:
             self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
             self._file.flush()

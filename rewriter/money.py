@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +14,8 @@ from rewriter.errors import UsageError
 from rewriter.records import Usage
 
 MILLION = 1_000_000
+
+_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 class Chosen(Protocol):
@@ -25,19 +29,37 @@ class Chosen(Protocol):
 
 def cost(usage: Usage, choice: Chosen) -> float | None:
     """Dollars for the usage: 0 for the embedded model, None for a model whose price is not known."""
-    if choice.embedded:
-        return 0.0
-    price = prices().get(choice.model)
-    if price is None:
-        return None
-    fresh = usage.input - usage.cached
-    total = fresh * price["input"] + usage.cached * price.get("cached", price["input"]) + usage.output * price["output"]
-    return round(float(total) / MILLION, 6)
+    return 0.0 if choice.embedded else cost_of({choice.model: usage})
+
+
+def cost_of(spent: Mapping[str, Usage], *, batch: bool = False) -> float | None:
+    """Dollars for usage by model; None where the price of one is not known. `batch`: at the price of a provider's batch
+    interface.
+    """
+    dollars = 0.0
+    for model, usage in spent.items():
+        price = price_of(model)
+        if price is None:
+            return None
+        fresh = usage.input - usage.cached
+        total = (
+            fresh * price["input"] + usage.cached * price.get("cached", price["input"]) + usage.output * price["output"]
+        )
+        dollars += total / MILLION * (price.get("batch", 1.0) if batch else 1.0)
+    return round(dollars, 6)
+
+
+def price_of(model: str) -> dict[str, float] | None:
+    """Dollars per million tokens of a model; a dated name (gpt-4.1-mini-2025-04-14) has the undated one's price."""
+    table = prices()
+    return table.get(model) or table.get(_DATE.sub("", model))
 
 
 @cache
 def prices() -> dict[str, dict[str, float]]:
     """Dollars per million tokens by model: the package's table, then [prices] of `rewriter.toml`.
+
+    `batch` is the factor by which a provider's batch interface is cheaper.
 
     Raises UsageError for a price without input or output.
     """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rewriter.prompting import Hint, Style
 
 Messages = tuple[dict[str, str], ...]
-Ask = Callable[[Request], Awaitable[tuple[Answer, bool]]]
+Ask = Callable[[Request, str], Awaitable[tuple[Answer, bool]]]
 Judge = Callable[[str, str], bool]
 
 # Code points of the text before a passage that the model may read. About two Chinese sentences: enough to know what a
@@ -45,8 +45,12 @@ ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 # A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
 SMALLEST_TO_HALVE = 24
 
+# Code points on each side of a seam that are judged together; the whole pair is only where these are rejected.
+SEAM = 160
+
 # A blank line, however many and whatever white space is in it: a paragraph ends.
 _BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)(?:[ \t]*(?:\r\n|\r|\n))+[ \t]*")
+_CLAUSE_END = re.compile(r"[。！？!?，,；;]\s*|\.\s+|\n+")
 _NOT_SPACE = re.compile(r"\S")
 
 
@@ -67,7 +71,8 @@ class Replays(Protocol):
 class Means:
     """What a passage needs on its way: the style, the terms, the counter, and who answers.
 
-    `ask` returns an answer and whether it came from the cache; `stronger` is a second such way and its model's name.
+    `ask`, given a request and the ladder's rung, returns an answer and whether it came from the cache; `stronger` is a
+    second such way and its model's name.
     """
 
     style: Style
@@ -130,12 +135,14 @@ def _outside(transcript: Transcript) -> list[tuple[int, int]]:
 
 @dataclass
 class _Attempt:
-    """What has been tried for one stretch of text, and what it cost."""
+    """What has been tried for one stretch of text of so many tokens, and what it cost, by model."""
 
     text: str
     context: str
+    tokens: int
     ladder: list[str] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
+    spent: dict[str, Usage] = field(default_factory=dict)
+    saved: dict[str, Usage] = field(default_factory=dict)
     from_cache: int = 0
     draft: str = ""
     verdict: Verdict | None = None
@@ -155,7 +162,7 @@ async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Ou
     text. Raises ModelConfigError where asking cannot help, and ModelUnavailable where the endpoint is down.
     """
     start, core = _core(passage.start, passage.text)
-    attempt = _Attempt(core, work.context(passage))
+    attempt = _Attempt(core, work.context(passage), passage.tokens)
     await _ask_and_repair(attempt, means, means.ladder.repairs)
     if attempt.accepted:
         return [_finished(work, passage.index, start, attempt, means)]
@@ -170,10 +177,11 @@ async def _rewrite_halves(
 ) -> list[Outcome]:
     done: list[Outcome] = []
     for number, (start, text) in enumerate(halves):
-        half = _Attempt(text, whole.context if number == 0 else halves[number - 1][1][-CONTEXT_CHARACTERS:])
+        context = whole.context if number == 0 else halves[number - 1][1][-CONTEXT_CHARACTERS:]
+        half = _Attempt(text, context, means.counter.count(text))
         half.ladder.append("half")
         if number == 0:  # the first half carries what the whole has cost, so that sums stay true
-            half.usage, half.from_cache = whole.usage, whole.from_cache
+            half.spent, half.saved, half.from_cache = whole.spent, whole.saved, whole.from_cache
             half.ladder[:0] = whole.ladder
         await _ask_and_repair(half, means, means.ladder.half_repairs)
         if not half.accepted:
@@ -185,7 +193,7 @@ async def _rewrite_halves(
 async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
     hints = means.glossary.for_prompt(attempt.text)
     messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
-    request = request_for(means.model, messages, attempt.text, means)
+    request = request_for(means.model, messages, attempt.tokens, means)
     if _replay(attempt, request, hints, means):
         return
     await _try(attempt, request, "ask", means.ask, means)
@@ -193,7 +201,7 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
         if attempt.accepted or attempt.truncated or attempt.verdict is None:
             break
         again = prompting.repair(means.style, messages, attempt.draft, attempt.verdict.findings)
-        await _try(attempt, request_for(means.model, again, attempt.text, means), "repair", means.ask, means)
+        await _try(attempt, request_for(means.model, again, attempt.tokens, means), "repair", means.ask, means)
     if means.replays is not None and attempt.accepted and attempt.answer is not None:
         means.replays.keep(request, attempt.text, hints, attempt.draft, attempt.answer)
 
@@ -221,18 +229,17 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
     model, ask = means.stronger
     hints = means.glossary.for_prompt(attempt.text)
     messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
-    await _try(attempt, request_for(model, messages, attempt.text, means), "stronger", ask, means)
+    await _try(attempt, request_for(model, messages, attempt.tokens, means), "stronger", ask, means)
 
 
 async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> None:
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
-    answer, hit = await ask(request)
+    answer, hit = await ask(request, rung)
     attempt.ladder.append(rung)
     attempt.answer = answer
-    if hit:
-        attempt.from_cache += 1
-    else:
-        attempt.usage += answer.usage
+    attempt.from_cache += hit
+    booked = attempt.saved if hit else attempt.spent
+    booked[request.model] = booked.get(request.model, Usage()) + answer.usage
     attempt.truncated = answer.finish == "length"
     attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
 
@@ -255,6 +262,8 @@ def with_paragraphs(draft: str, source: str) -> str:
     in the middle of sentences, and joining those is what a rewrite is for. Places are found by alignment.
     """
     breaks = [m for m in _BREAK.finditer(source) if source[: m.start()].rstrip()[-1:] in SENTENCE_END]
+    if len(breaks) <= sum(1 for _ in _BREAK.finditer(draft)):
+        return draft
     places = points(source, draft, [m.end() for m in breaks]) if breaks else []
     for found, at in reversed(list(zip(breaks, places, strict=True))):
         before, after = draft[:at].rstrip(), draft[at:].lstrip()
@@ -264,9 +273,9 @@ def with_paragraphs(draft: str, source: str) -> str:
     return draft
 
 
-def request_for(model: str, messages: Messages, text: str, means: Means) -> Request:
-    """The request a passage's messages become; `max_tokens` bounds what a looping model can cost."""
-    limit = int(means.counter.count(text) * ANSWER_FACTOR) + ANSWER_EXTRA
+def request_for(model: str, messages: Messages, tokens: int, means: Means) -> Request:
+    """The request that the messages about a text of so many tokens become; `max_tokens` bounds what a loop can cost."""
+    limit = int(tokens * ANSWER_FACTOR) + ANSWER_EXTRA
     return Request(model=model, messages=messages, parameters={**means.parameters, "max_tokens": limit})
 
 
@@ -337,7 +346,9 @@ def _outcome(work: Work, index: int, start: int, attempt: _Attempt, part: str = 
         reason=_reason(attempt, verdict) if kept else "",
         rejected=attempt.draft if kept else None,
         ladder=tuple(attempt.ladder),
-        usage=attempt.usage,
+        usage=sum(attempt.spent.values(), Usage()),
+        spent=attempt.spent,
+        saved=attempt.saved,
         from_cache=attempt.from_cache,
         terms={} if kept else attempt.terms,
     )
@@ -363,7 +374,7 @@ def _reason(attempt: _Attempt, verdict: Verdict) -> str:
 def keep(work: Work, passage: Passage, error: ModelUnavailable) -> Outcome:
     """The outcome of a passage for which no answer could be had: its fixed source stands."""
     start, core = _core(passage.start, passage.text)
-    kept = _outcome(work, passage.index, start, _Attempt(core, ""))
+    kept = _outcome(work, passage.index, start, _Attempt(core, "", passage.tokens))
     return kept.model_copy(update={"reason": f"no answer: {error.what}", "unanswered": True, "rejected": None})
 
 
@@ -377,6 +388,9 @@ def check_seam(left: Outcome, right: Outcome, means: Means) -> tuple[Outcome, Ou
     """
     if "kept" in (left.status, right.status):
         return left, right
+    (source, draft), (after, then) = _last_part(left), _first_part(right)
+    if judge(f"{source}\n{after}", f"{draft}\n{then}", means).accepted:
+        return left, right
     verdict = judge(f"{left.source}\n{right.source}", f"{left.text}\n{right.text}", means)
     if verdict.accepted:
         return left, right
@@ -384,6 +398,30 @@ def check_seam(left: Outcome, right: Outcome, means: Means) -> tuple[Outcome, Ou
     if right.score <= left.score:
         return left, _kept_at_seam(right, worst)
     return _kept_at_seam(left, worst), right
+
+
+def _last_part(outcome: Outcome) -> tuple[str, str]:
+    """The end of a source and of its draft: what a fault at the seam behind them can reach."""
+    source, draft = outcome.source[-2 * SEAM :], outcome.text[-2 * SEAM :]
+    if len(source) == len(outcome.source) or len(draft) == len(outcome.text):
+        return outcome.source, outcome.text
+    cut = _clause_end(source[:-SEAM])
+    return source[cut:], draft[points(source, draft, [cut])[0] :]
+
+
+def _first_part(outcome: Outcome) -> tuple[str, str]:
+    """The beginning of a source and of its draft: what a fault at the seam before them can reach."""
+    source, draft = outcome.source[: 2 * SEAM], outcome.text[: 2 * SEAM]
+    if len(source) == len(outcome.source) or len(draft) == len(outcome.text):
+        return outcome.source, outcome.text
+    cut = _clause_end(source[:-1][: 2 * SEAM - SEAM // 4], least=SEAM)
+    return source[:cut], draft[: points(source, draft, [cut])[0]]
+
+
+def _clause_end(text: str, least: int = 0) -> int:
+    """Behind the last mark in the text that ends a clause, or its length where none stands at `least` or later."""
+    found = max((m.end() for m in _CLAUSE_END.finditer(text)), default=0)
+    return found if found > least else len(text)
 
 
 def _kept_at_seam(outcome: Outcome, why: str) -> Outcome:

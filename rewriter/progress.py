@@ -7,8 +7,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rewriter.money import Chosen, cost
-from rewriter.records import Outcome, Usage
+from rewriter.money import Chosen
+from rewriter.records import Outcome
+from rewriter.summary import Price, Spent, added, total
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -23,10 +24,11 @@ class Plain:
 
     def __init__(self, choice: Chosen, *, quiet: bool = False) -> None:
         self.choice, self.quiet = choice, quiet
-        self.total = self.finished = self.kept = 0
-        self.usage = Usage()
-        self.name = ""
+        self.files = self.files_done = self.size = 0
+        self.known = self.known_size = self.finished = self.kept = 0
+        self.spent: Spent = {}
         self._began = self._last = time.monotonic()
+        self._price = Price(choice)
 
     def __enter__(self) -> Plain:
         return self
@@ -35,31 +37,47 @@ class Plain:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def file(self, name: str, passages: int) -> None:
-        self.name, self.total, self.finished, self.kept = name, passages, 0, 0
+    def begin(self, files: int, size: int) -> None:
+        self.files, self.size = files, size
         self._began = self._last = time.monotonic()
+
+    def file(self, name: str, passages: int, size: int) -> None:
+        self.known += passages
+        self.known_size += size
         self._say(f"{name}: {passages} passages")
 
     def outcome(self, outcome: Outcome) -> None:
         self.finished += 1
         self.kept += outcome.status == "kept"
-        self.usage += outcome.usage
+        self.spent = added([self.spent, outcome.spent])
         if time.monotonic() - self._last >= PLAIN_EVERY:
             self._last = time.monotonic()
-            self._say(f"{self.name}: {self.state()}")
+            self._say(self.state())
+
+    @property
+    def passages(self) -> int:
+        """Passages in all: of the files begun, and by size of those to come."""
+        return round(self.known * max(1.0, self.size / self.known_size)) if self.known_size else self.known
 
     def state(self) -> str:
-        """Passages, tokens, cost, kept and the time left, in one line."""
-        money = cost(self.usage, self.choice)
+        """Files, passages, rate, tokens, cost, kept and the time left, in one line."""
+        money = self._price(self.spent)
         price = "cost unknown" if money is None else f"${money:.4f}"
-        done = min(self.finished, self.total)
-        left = (time.monotonic() - self._began) / max(done, 1) * (self.total - done)
+        usage, spent = total(self.spent), time.monotonic() - self._began
+        done = min(self.finished, self.passages)
+        rate = done / max(spent, 0.001)
+        left = (self.passages - done) / rate if rate else 0.0
+        files = f"{self.files_done}/{self.files} files, " if self.files > 1 else ""
+        about = "about " if self.known_size < self.size else ""
         return (
-            f"{done}/{self.total} passages, {self.usage.input + self.usage.output} tokens, {price}, "
-            f"{self.kept} kept, about {left:.0f} s left"
+            f"{files}{done}/{about}{self.passages} passages, {rate:.1f} a second, {usage.input + usage.output} tokens, "
+            f"{price}, {self.kept} kept, about {_lasting(left)} left"
         )
 
-    def done(self, report: dict[str, Any]) -> None:
+    def done(self, report: dict[str, Any], size: int) -> None:
+        self.files_done += 1
+        if report.get("resumed"):
+            self.size -= size  # it took no time and says nothing of what is to come
         counts = ", ".join(f"{n} {status}" for status, n in report["passages"].items() if n)
         again = " (finished by an earlier run)" if report.get("resumed") else ""
         self._say(f"{report['file']}: {counts or 'nothing to rewrite'}{again}")
@@ -72,6 +90,12 @@ class Plain:
             print(text, file=sys.stderr, flush=True)
 
 
+def _lasting(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class Live(Plain):
     """A bar that moves, by rich."""
 
@@ -82,14 +106,9 @@ class Live(Plain):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (
-            TextColumn("{task.fields[name]}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-        )
+        columns = (BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", name="", state="", total=None)
+        self._task = self._bar.add_task("", state="", total=None)
         self._bar.start()
         return self
 
@@ -98,14 +117,12 @@ class Live(Plain):
     ) -> None:
         self._bar.stop()
 
-    def file(self, name: str, passages: int) -> None:
-        super().file(name, passages)
-        self._bar.update(self._task, name=name, total=passages, completed=0, state=self.state())
-
     def outcome(self, outcome: Outcome) -> None:
         self._last = time.monotonic()  # the bar says it; no plain line between
         super().outcome(outcome)
-        self._bar.update(self._task, completed=min(self.finished, self.total), state=self.state())
+        self._bar.update(
+            self._task, completed=min(self.finished, self.passages), total=self.passages, state=self.state()
+        )
 
     def note(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)

@@ -181,8 +181,9 @@ class Outcome(Record):
     `text` is what ships, without the passage's white space at its ends. For a kept passage `reason` says why and
     `rejected` is the last draft that was turned down; `unanswered` marks one kept because no answer could be had.
     `fixed` is the span in the fixed text; `part` is "a" or "b" for a half of a passage that was cut in two; `ladder`
-    names the steps taken; `from_cache` counts answers that needed no model call; `terms` says by canonical form what
-    became of the glossary in a draft that ships.
+    names the steps taken; `usage` is what it took in all and `spent` by model; `from_cache` counts answers that needed
+    no model call, and `saved` is what they had taken once, by model; `terms` says by canonical form what became of the
+    glossary in a draft that ships.
     """
 
     index: int
@@ -200,6 +201,8 @@ class Outcome(Record):
     unanswered: bool = False
     ladder: tuple[str, ...] = ()
     usage: Usage = Usage()
+    spent: dict[str, Usage] = Field(default_factory=dict)
+    saved: dict[str, Usage] = Field(default_factory=dict)
     from_cache: int = 0
     terms: dict[str, TermCount] = Field(default_factory=dict)
 

@@ -2,68 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import signal
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from rewriter import formats, prompting
-from rewriter.api import Rewriter, assemble
+from rewriter import formats, logs, prompting, summary
+from rewriter.api import Rewriter, Watch, assemble
 from rewriter.atomic import write_whole
-from rewriter.errors import InputError, UsageError
+from rewriter.errors import BudgetExceeded, InputError, Interrupted, RewriterError, UsageError
 from rewriter.formats import Source
-from rewriter.journal import JOURNAL, Journal, read_journal
-from rewriter.money import cost
+from rewriter.journal import JOURNAL, Journal
+from rewriter.past import Past
 from rewriter.pipeline import Work
-from rewriter.records import STATUSES, Outcome, Passage, TermCount, Usage
+from rewriter.records import Outcome, Passage
 from rewriter.settings import fingerprint
 
 SUMMARY = "summary.json"
+STDIN_COPY = "stdin.input"
+OWN_FILES = frozenset({JOURNAL, SUMMARY, STDIN_COPY})
 EXIT_OK, EXIT_FAILED, EXIT_KEPT = 0, 1, 3
+
+# Code points of all files begun and not finished, before another one is begun: a hundred talks of an hour, which take
+# about 100 MB with their outcomes. One file may be larger.
+OPEN_CHARACTERS = 3_000_000
 
 
 class Progress(Protocol):
     """Who hears how a run goes. Every method returns at once."""
 
-    def file(self, name: str, passages: int) -> None:
-        """A file begins, with so many passages."""
+    def begin(self, files: int, size: int) -> None:
+        """The run begins, with so many files of so many bytes in all."""
+
+    def file(self, name: str, passages: int, size: int) -> None:
+        """A file begins, with so many passages and bytes."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """One more outcome, new or from an earlier run."""
+        """One more outcome, new or from an earlier run, in the order they come."""
 
-    def done(self, report: dict[str, Any]) -> None:
+    def done(self, report: dict[str, Any], size: int) -> None:
         """A file is finished; `report` is its entry of the summary."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""
-
-
-@dataclass
-class Past:
-    """What the journal of earlier runs in the same folder knows."""
-
-    settings: dict[str, Any] | None = None
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    outcomes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path) -> Past:
-        """Replay OUT/run.jsonl; later lines win."""
-        past = cls()
-        for event in read_journal(folder / JOURNAL):
-            kind = event["event"]
-            if kind == "start":
-                past.settings = event.get("settings")
-            elif kind == "file":
-                past.files[str(event.get("file"))] = event
-            elif kind == "passage":
-                past.outcomes[str(event.get("key"))] = event.get("outcomes", [])
-        return past
 
 
 class Run:
@@ -79,10 +67,13 @@ class Run:
         self.rewriter, self.sources, self.out, self.progress, self.to = rewriter, sources, out, progress, to
         if to:
             formats.known(to)
-        self.past = Past()
-        self.reports: list[dict[str, Any]] = []
+        self.past = Past(out / JOURNAL)
         self.last_summary: dict[str, Any] = {}
-        self._prints: dict[str, str] = {}
+        self.price = summary.Price(rewriter.choice)
+        self._reports: dict[int, dict[str, Any]] = {}
+        self._open: dict[int, int] = {}  # code points of the files begun and not finished
+        self._failure: BaseException | None = None
+        self._main: asyncio.Task[Any] | None = None
         for source in sources:
             self._refuse_overwriting(source)
 
@@ -92,7 +83,7 @@ class Run:
             raise UsageError(
                 "the output would overwrite its own input.", where=str(source.path), remedy="Choose another -o folder."
             )
-        if target.name in {JOURNAL, SUMMARY} and target.parent == self.out:
+        if target.name in OWN_FILES and target.parent == self.out:
             raise UsageError(
                 f"{target.name} is the name of a run's own file.", where=str(source.path), remedy="Rename the input."
             )
@@ -102,46 +93,133 @@ class Run:
         target = self.out / source.output
         return target.with_suffix(f".{self.to}") if self.to else target
 
+    # --- the whole run ---
+
     async def execute(self) -> int:
         """Rewrite every source, resuming what an earlier run in the same folder left. Returns the exit code.
 
-        A file that cannot be read is reported and the rest goes on. Raises ModelError and OutputError: the run cannot
-        go on then, and the same command continues it.
+        Files share the calls allowed; each is written when it is complete. One that cannot be read is reported and the
+        rest goes on. Where the budget is spent or the run is interrupted, the calls under way are finished and the
+        summary says so. Raises ModelError and OutputError: the run cannot go on then. The same command continues.
         """
-        started = time.time()
+        started, self._main = time.time(), asyncio.current_task()
         self.past = Past.read(self.out)
         with Journal(self.out) as journal:
             self._tell_changes()
-            journal.add("start", at=_now(), settings=self._settings())
-            for source in self.sources:
-                self.reports.append(await self._file(source, journal))
-            summary = self.last_summary = self.summary(time.time() - started)
-            journal.add("end", at=_now(), exit=summary["exit"])
+            size = sum(s.size for s in self.sources)
+            journal.add(
+                "start",
+                at=_now(),
+                time=started,
+                settings=self._settings,
+                options=self._options(),
+                to=self.to,
+                files=len(self.sources),
+                bytes=size,
+            )
+            logs.event("run_start", out=str(self.out), files=len(self.sources), bytes=size, **self._settings)
+            self.progress.begin(len(self.sources), size)
+            await self._all(journal)
+            done = self.last_summary = self._summary(time.time() - started)
+            journal.add("end", at=_now(), exit=done["exit"], stopped=done["stopped"] is not None)
             journal.sync()
-        write_whole(self.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=1).encode() + b"\n")
-        return int(summary["exit"])
+        write_whole(self.out / SUMMARY, json.dumps(done, ensure_ascii=False, indent=1).encode() + b"\n")
+        logs.event("run_end", **{k: v for k, v in done.items() if k not in {"reports", "settings"}})
+        return int(done["exit"])
+
+    def interrupt(self) -> None:
+        """Stop: the first time after the calls under way, the second time at once. For signal handlers."""
+        if isinstance(self._failure, Interrupted) and self._main is not None:
+            self._main.cancel()
+            return
+        self._stop(Interrupted("interrupted; the same command continues from here."))
+        self.progress.note("Finishing the calls under way; interrupt once more to stop at once.")
+
+    def _stop(self, error: BudgetExceeded | Interrupted) -> None:
+        if self._failure is None:
+            self._failure = error
+            logs.event("stopped", why=str(error))
+        self.rewriter.stop(error)
+
+    async def _all(self, journal: Journal) -> None:
+        """Every file, each begun when the one before it has all its passages in the making."""
+        running: set[asyncio.Task[None]] = set()
+        try:
+            for number, source in enumerate(self.sources):
+                if self._failure is not None:
+                    break
+                fed = asyncio.Event()
+                task = asyncio.create_task(self._one(number, source, journal, fed))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                await fed.wait()
+                while running and sum(self._open.values()) > OPEN_CHARACTERS:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            while running and self._can_go_on():
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        if not self._can_go_on():
+            assert self._failure is not None
+            raise self._failure
+
+    def _can_go_on(self) -> bool:
+        """Whether the calls under way are worth waiting for."""
+        return self._failure is None or isinstance(self._failure, BudgetExceeded | Interrupted)
+
+    async def _one(self, number: int, source: Source, journal: Journal, fed: asyncio.Event) -> None:
+        try:
+            report = await self._file(number, source, journal, fed.set)
+            self._reports[number] = report
+        except (BudgetExceeded, Interrupted) as error:
+            self._stop(error)
+        except Exception as error:
+            self._failure = self._failure if self._failure and not self._can_go_on() else error
+        finally:
+            self._open.pop(number, None)
+            fed.set()
 
     # --- one file ---
 
-    async def _file(self, source: Source, journal: Journal) -> dict[str, Any]:
+    async def _file(self, number: int, source: Source, journal: Journal, fed: Callable[[], None]) -> dict[str, Any]:
+        name = source.output.as_posix()
         try:
             data = source.read()
-            name = source.output.as_posix()
-            identity = fingerprint({"input": hashlib.sha256(data).hexdigest(), "run": self._settings(), "to": self.to})
-            old = self.past.files.get(name)
-            if old and old.get("identity") == identity and not old["unanswered"] and self._stands(source, old):
-                report = {k: v for k, v in old.items() if k not in {"event", "identity"}} | {"resumed": True}
-                self.progress.done(report)
-                return report
+            digest = hashlib.sha256(data).hexdigest()
+            identity = fingerprint({"input": digest, "run": self._settings, "to": self.to})
+            if (old := self._finished_before(source, identity)) is not None:
+                self.progress.done(old, source.size)
+                return old
             transcript = formats.read_bytes(data, name=source.name, format=None)
             if self.to:  # what cannot be written is not worth asking for
                 formats.write(transcript, (), to=self.to)
             work = self.rewriter.prepare(transcript)
         except InputError as error:
+            journal.add("file", file=name, failed=str(error))
+            logs.event("failed", file=name, why=str(error))
             self.progress.note(str(error))
-            return {"file": source.output.as_posix(), "failed": str(error)}
-        self.progress.file(name, len(work.passages[: self.rewriter.settings.limit]))
-        return await self._rewrite(source, work, identity, journal)
+            return {"file": name, "failed": str(error)}
+        if source.path is None:
+            write_whole(self.out / STDIN_COPY, data)
+        self._open[number] = len(transcript.text)
+        passages = len(work.passages[: self.rewriter.settings.limit])
+        journal.add("begin", file=name, passages=passages, bytes=len(data))
+        logs.event("file_start", file=name, passages=passages, bytes=len(data))
+        self.progress.file(name, passages, source.size)
+        return await self._rewrite(source, work, {"input_sha256": digest, "identity": identity}, journal, fed)
+
+    def _finished_before(self, source: Source, identity: str) -> dict[str, Any] | None:
+        """A finished file's entry, where its output still stands; otherwise its passages are looked for again."""
+        name = source.output.as_posix()
+        old = self.past.entry(name)
+        if old is None:
+            return None
+        if old.get("identity") == identity and not old["unanswered"] and self._stands(source, old):
+            return {k: v for k, v in old.items() if k not in {"event", "identity"}} | {"resumed": True}
+        self.past.reopen(name)
+        return None
 
     def _stands(self, source: Source, old: dict[str, Any]) -> bool:
         try:
@@ -149,61 +227,70 @@ class Run:
         except OSError:
             return False
 
-    async def _rewrite(self, source: Source, work: Work, identity: str, journal: Journal) -> dict[str, Any]:
-        name = source.output.as_posix()
-        outcomes: list[Outcome] = []
+    async def _rewrite(
+        self, source: Source, work: Work, hashes: dict[str, str], journal: Journal, fed: Callable[[], None]
+    ) -> dict[str, Any]:
+        name, began = source.output.as_posix(), time.time()
+        keys: dict[int, str] = {}
+
+        def known(passage: Passage) -> list[Outcome] | None:
+            keys[passage.index] = self._key(work, passage)
+            found = self._known(name, keys[passage.index], work, passage)
+            self._seen(name, found or ())
+            return found
 
         def arrived(passage: Passage, new: list[Outcome]) -> None:
+            self._seen(name, new)
+            key = keys.pop(passage.index, None) or self._key(work, passage)
             if not any(o.unanswered for o in new):
                 dumped = [o.model_dump(mode="json") for o in new]
-                journal.add("passage", file=name, key=self._key(work, passage), outcomes=dumped)
+                journal.add("passage", key=key, file=name, outcomes=dumped, time=round(time.time(), 3))
 
-        stream = self.rewriter.stream(
-            work.transcript, work=work, known=lambda passage: self._known(work, passage), arrived=arrived
-        )
-        async for outcome in stream:
-            outcomes.append(outcome)
-            self.progress.outcome(outcome)
+        watch = Watch(known=known, arrived=arrived, fed=fed)
+        outcomes = [o async for o in self.rewriter.stream(work.transcript, work=work, watch=watch)]
         result = assemble(work, outcomes, to=self.to)
         write_whole(self.target(source), result.data)
         for outcome in outcomes:
             journal.add("outcome", file=name, outcome=outcome.model_dump(mode="json"))
-        report = self._report(source, work, outcomes, result.account, hashlib.sha256(result.data).hexdigest())
-        journal.add("file", identity=identity, **report)
+        report = {
+            "file": name,
+            "output": self.target(source).relative_to(self.out).as_posix(),
+            "sha256": hashlib.sha256(result.data).hexdigest(),
+            **summary.file_entry(work, outcomes, result.account, self.price),
+            "seconds": round(time.time() - began, 3),
+        }
+        journal.add("file", **report, **hashes, **self._for_the_report(source, work))
         journal.sync()
-        self.progress.done(report)
+        logs.event("file_end", file=name, passages=report["passages"], cost=report["cost"], seconds=report["seconds"])
+        self.progress.done(report, source.size)
         return report
 
-    def _report(
-        self, source: Source, work: Work, outcomes: list[Outcome], account: dict[str, int], digest: str
-    ) -> dict[str, Any]:
-        usage = sum((o.usage for o in outcomes), Usage())
-        counts = Counter(o.status for o in outcomes)
-        names = Counter(name for f in work.fixed.fixes for name in f.name.split("+"))
+    def _seen(self, name: str, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self.progress.outcome(outcome)
+            if outcome.status == "kept":
+                logs.event("kept", file=name, start=outcome.start, end=outcome.end, why=outcome.reason)
+
+    def _for_the_report(self, source: Source, work: Work) -> dict[str, Any]:
+        """What shows the file and writes it again after a review, without the settings of the run."""
+        transcript = work.transcript
+        path = self.out / STDIN_COPY if source.path is None else source.path
+        times = [(s.start, s.end, s.begin, s.finish, s.speaker) for s in transcript.segments]
         return {
-            "file": source.output.as_posix(),
-            "output": self.target(source).relative_to(self.out).as_posix(),
-            "sha256": digest,
-            "passages": {status: counts[status] for status in STATUSES},
-            "unanswered": sum(o.unanswered for o in outcomes),
-            "fixes": dict(sorted(names.items())),
-            "terms": _terms(o.terms for o in outcomes),
-            "loops": [f.note for f in work.fixed.fixes if f.count],
-            "characters": account,
-            "usage": usage.model_dump(),
-            "cost": cost(usage, self.rewriter.choice),
-            "notes": list(work.transcript.notes),
+            "input": str(path.absolute()),
+            "format": transcript.format,
+            "language": self.rewriter.language(transcript),
+            "fixes_list": [f.model_dump() for f in work.fixed.fixes],
+            "segments": times if transcript.timed else [],
         }
 
     # --- resuming ---
 
+    @cached_property
     def _settings(self) -> dict[str, Any]:
         """What a later run compares itself with; no secret is among it."""
-        settings = self.rewriter.settings
-        choice = self.rewriter.choice
-        if not self._prints:
-            languages = [settings.language] if settings.language else ["zh", "en", prompting.NEUTRAL]
-            self._prints = {language: self.rewriter.print_of(language) for language in languages}
+        settings, choice = self.rewriter.settings, self.rewriter.choice
+        languages = [settings.language] if settings.language else ["zh", "en", prompting.NEUTRAL]
         return {
             "style": settings.style,
             "model": choice.model,
@@ -212,11 +299,30 @@ class Run:
             "budget": self.rewriter.budget,
             "limit": settings.limit,
             "stronger": settings.stronger,
-            "prints": self._prints,
+            "prints": {language: self.rewriter.print_of(language) for language in languages},
         }
 
+    def _options(self) -> dict[str, Any]:
+        """Settings by which one passage can be asked again from anywhere: absolute paths, nothing secret."""
+        settings, choice = self.rewriter.settings, self.rewriter.choice
+        style = Path(settings.style)
+        cache = self.rewriter.cache
+        return {
+            **settings.model_dump(mode="json"),
+            "glossary": [str(Path(g).absolute()) for g in settings.glossary],
+            "style": str(style.absolute()) if style.suffix else settings.style,
+            "model": str(choice.path) if choice.embedded else choice.model,
+            "base_url": None if choice.embedded else choice.endpoint,
+            "budget": self.rewriter.budget,
+            "cache": str(cache.path.absolute()) if cache is not None else None,
+        }
+
+    @cached_property
+    def _print(self) -> str:
+        return fingerprint(self._settings)
+
     def _tell_changes(self) -> None:
-        before, now = self.past.settings, self._settings()
+        before, now = self.past.settings, self._settings
         if before is None or before == now:
             return
         if self.rewriter.settings.refresh:
@@ -232,11 +338,12 @@ class Run:
         )
 
     def _key(self, work: Work, passage: Passage) -> str:
-        return fingerprint({"run": self._settings(), "text": passage.text, "context": work.context(passage)})
+        text = "\0".join((self._print, passage.text, work.context(passage)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
-    def _known(self, work: Work, passage: Passage) -> list[Outcome] | None:
+    def _known(self, name: str, key: str, work: Work, passage: Passage) -> list[Outcome] | None:
         """A passage's outcomes from the journal, moved to where the passage stands now."""
-        old = self.past.outcomes.get(self._key(work, passage))
+        old = self.past.passage(name, key)
         if not old:
             return None
         outcomes = [Outcome.model_validate(o) for o in old]
@@ -252,36 +359,46 @@ class Run:
 
     # --- summary ---
 
-    def summary(self, seconds: float) -> dict[str, Any]:
+    def _summary(self, seconds: float) -> dict[str, Any]:
         """The run's totals: what `summary.json` holds."""
-        good = [r for r in self.reports if "failed" not in r]
-        passages = {status: sum(r["passages"][status] for r in good) for status in STATUSES}
-        usage = sum((Usage(**r["usage"]) for r in good), Usage())
-        failed = len(self.reports) - len(good)
+        reports = [self._reports[n] for n in sorted(self._reports)]
+        good = [r for r in reports if "failed" not in r]
+        totals = summary.totals(good, self.price)
+        failed = len(reports) - len(good)
+        code = EXIT_FAILED if failed else EXIT_KEPT if totals["passages"]["kept"] else EXIT_OK
+        stopped = self._failure
+        now = self.rewriter.purse.spent
         return {
-            "exit": EXIT_FAILED if failed else EXIT_KEPT if passages["kept"] else EXIT_OK,
-            "files": len(good),
+            "exit": stopped.exit_code if isinstance(stopped, RewriterError) else code,
+            "stopped": str(stopped) if stopped else None,
             "failed": failed,
-            "passages": passages,
-            "characters": dict(sorted(sum((Counter(r["characters"]) for r in good), Counter[str]()).items())),
-            "terms": _terms({n: TermCount(**c) for n, c in r.get("terms", {}).items()} for r in good),
-            "usage": usage.model_dump(),
-            "cost": cost(usage, self.rewriter.choice),
+            "unfinished": len(self.sources) - len(reports),
+            **totals,
             "calls_now": self.rewriter.calls,
+            "spent_now": summary.dump(now),
+            "cost_now": self.price(now),
             "seconds_now": round(seconds, 3),
-            "settings": self._settings(),
+            "settings": self._settings,
             "notices": self.rewriter.notices,
-            "reports": self.reports,
+            "reports": reports,
         }
 
 
-def _terms(counted: Iterable[Mapping[str, TermCount]]) -> dict[str, dict[str, int]]:
-    """Terms applied, missed and invented, added up by canonical form, in order."""
-    total: dict[str, TermCount] = {}
-    for counts in counted:
-        for name, count in counts.items():
-            total[name] = total.get(name, TermCount()) + count
-    return {name: total[name].model_dump() for name in sorted(total)}
+@contextmanager
+def stop_on_signals(run: Run) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the run as `Run.interrupt` does, while the block runs in the event loop's main thread."""
+    loop, caught = asyncio.get_running_loop(), []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError):  # Windows has none of this: Ctrl-C stops at once there
+            loop.add_signal_handler(number, run.interrupt)
+            caught.append(number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
 
 
 def _now() -> str:

@@ -36,7 +36,8 @@ class Settings(Record):
     `budget` is in tokens (None: chosen for the model); `concurrency` is model calls at once (None: chosen for the
     model); `limit` is how many passages of each file are rewritten (None: all); `cache` is a folder (None: the user's
     cache folder). `similar` says whether a near passage's rewrite may be replayed where it passes the check; `refresh`
-    asks for every answer anew and stores it in place of the old one.
+    asks for every answer anew and stores it in place of the old one. `rpm` and `tpm` are requests and tokens a minute
+    at most; `max_cost` (US dollars) and `max_tokens` (input and output) are what one run may spend.
     """
 
     style: str = "clean"
@@ -55,6 +56,10 @@ class Settings(Record):
     use_cache: bool = True
     similar: Literal["verified", "off"] = "verified"
     refresh: bool = False
+    rpm: int | None = Field(default=None, ge=1)
+    tpm: int | None = Field(default=None, ge=1)
+    max_cost: float | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, gt=0)
 
 
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:

@@ -44,7 +44,7 @@ class Script:
         self.answers, self.hit = list(answers), hit
         self.requests: list[Request] = []
 
-    async def __call__(self, request: Request) -> tuple[Answer, bool]:
+    async def __call__(self, request: Request, rung: str) -> tuple[Answer, bool]:
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if callable(answer):
@@ -214,7 +214,7 @@ def test_a_rewritten_context_comes_off() -> None:
 
 
 def test_no_endpoint_is_no_outcome() -> None:
-    async def down(request: Request) -> tuple[Answer, bool]:
+    async def down(request: Request, rung: str) -> tuple[Answer, bool]:
         raise ModelUnavailable("connection refused")
 
     work = work_on(SOURCE)

@@ -115,7 +115,8 @@ def asked(found: Sequence[Suggestion], model: str | None, base_url: str | None) 
 
             async def ask(messages: Messages) -> str:
                 parameters = {"temperature": 0, "max_tokens": 40}
-                return (await means.ask(Request(model=means.model, messages=messages, parameters=parameters)))[0].text
+                request = Request(model=means.model, messages=messages, parameters=parameters)
+                return (await means.ask(request, "ask"))[0].text
 
             return await named(found, ask)
 

@@ -13,31 +13,45 @@ from rewriter.commands.base import Command, model_options, rewriter_from, say
 @click.command(
     cls=Command,
     epilog="Example:\nrewriter rewrite talk.txt -o out/ --glossary terms.yaml\n"
-    "rewriter rewrite lectures/ -o out/ --style correct --model gpt-4.1-mini",
+    "rewriter rewrite lectures/ -o out/ --style correct --model gpt-4.1-mini --max-cost 5 --report",
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", "-o", required=True, metavar="DIR", help="Folder for the rewritten files and the journal.")
 @model_options
-@click.option("--concurrency", type=int, metavar="N", help="Model calls at once.")
+@click.option("--concurrency", type=int, metavar="N", help="Model calls at once, at most.")
+@click.option("--rpm", type=int, metavar="N", help="Requests a minute, at most.")
+@click.option("--tpm", type=int, metavar="N", help="Tokens a minute, at most.")
+@click.option("--max-cost", type=float, metavar="USD", help="Stop before more is spent; exit code 5, resumable.")
+@click.option("--max-tokens", type=int, metavar="N", help="Stop before more tokens are used, in and out together.")
 @click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
+@click.option("--log-file", metavar="FILE", help="Append what happens to a file, one JSON object a line.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only what you must know.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def rewrite(
-    inputs: tuple[str, ...], out: str, to: str | None, dry_run: bool, quiet: bool, as_json: bool, **options: Any
+    inputs: tuple[str, ...],
+    out: str,
+    to: str | None,
+    dry_run: bool,
+    log_file: str | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Rewrite transcripts: files, folders, globs, or - for standard input.
 
     The same command again continues where a run was stopped and pays for nothing twice.
 
-    Exit codes: 0 all passages rewritten, 1 failed, 2 wrong usage, 3 some passages kept as they were, 130 interrupted.
+    Exit codes: 0 all passages rewritten, 1 failed, 2 wrong usage, 3 some passages kept as they were, 5 stopped by the
+    budget, 130 interrupted.
     """
     import asyncio
 
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
+    from rewriter.logs import log_to
     from rewriter.progress import progress
-    from rewriter.run import Run
+    from rewriter.run import Run, stop_on_signals
 
     rewriter = rewriter_from(options)
     sources = discover(inputs)
@@ -50,11 +64,15 @@ def rewrite(
         async with rewriter:
             with progress(choice, quiet=quiet or as_json) as shown:
                 run = Run(rewriter, sources, Path(out), shown, to=to)
-                return await run.execute(), run
+                with stop_on_signals(run):
+                    return await run.execute(), run
 
-    code, run = asyncio.run(go())
+    with log_to(log_file):
+        code, run = asyncio.run(go())
     summary = run.last_summary
     say(summary) if as_json else print_summary(summary, out)
+    if summary["stopped"]:
+        click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
 
 

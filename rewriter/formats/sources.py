@@ -22,7 +22,7 @@ SUFFIXES = {
     ".json": "json",
 }
 # A run's own files, left in its output folder.
-_OF_A_RUN = frozenset({"run.jsonl", "summary.json"})
+_OF_A_RUN = frozenset({"run.jsonl", "summary.json", "review.jsonl", "stdin.input"})
 STDIN = "-"
 
 
@@ -37,6 +37,14 @@ class Source:
     def name(self) -> str:
         """The file's path as given; "-" for standard input."""
         return STDIN if self.path is None else str(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 for standard input and for a file that cannot be looked at."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_size
+        except OSError:
+            return 0
 
     def read(self) -> bytes:
         """The bytes. Standard input can be read once. Raises InputError where the file cannot be read."""

@@ -1,0 +1,64 @@
+"""What a run does, seen from outside: events as standard logging records, and a file of them as JSON lines.
+
+Events go to the logger "rewriter"; whoever uses the package as a library attaches handlers as usual. No passage's text
+and no secret is in any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rewriter.errors import OutputError
+
+logger = logging.getLogger("rewriter")
+logger.addHandler(logging.NullHandler())
+
+_WARNINGS = frozenset({"retry", "rate_limit", "kept", "failed", "notice", "stopped"})
+
+
+def event(kind: str, **facts: Any) -> None:
+    """Log one event; `facts` are JSON-serialisable."""
+    level = logging.WARNING if kind in _WARNINGS else logging.INFO
+    if logger.isEnabledFor(level):
+        logger.log(level, kind, extra={"facts": facts})
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object: `at` (UTC), `level`, `event` and its facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        said = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
+        return json.dumps({**said, **getattr(record, "facts", {})}, ensure_ascii=False, default=str)
+
+
+@contextmanager
+def log_to(path: str | None) -> Iterator[None]:
+    """Append events to a file while the block runs; None: nowhere. Raises OutputError where it cannot be opened."""
+    if path is None:
+        yield
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise OutputError(
+            f"the log cannot be written: {error.strerror}.", where=path, remedy="Choose another --log-file."
+        ) from None
+    handler.setFormatter(JsonLines())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()

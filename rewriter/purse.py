@@ -1,0 +1,94 @@
+"""What a run may spend, and what it has spent: asked before every model call, told after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rewriter.errors import BudgetExceeded, UsageError
+from rewriter.money import Chosen, cost_of, price_of
+from rewriter.records import Request, Usage
+from rewriter.tokens import TokenCounter
+
+
+@dataclass
+class Account:
+    """One call's expected usage until it is paid."""
+
+    model: str
+    expected: Usage
+    paid: Usage = field(default_factory=Usage)
+
+    def pay(self, usage: Usage) -> None:
+        """What the call really took."""
+        self.paid = usage
+
+
+class Purse:
+    """Limits for the calls of one process: `most_cost` in US dollars, `most_tokens` input and output together.
+
+    A call is let through where what was spent, what the calls under way are expected to take, and what it is expected
+    to take itself stay within the limits. So the limits hold to within the error of one call's expectation, and the
+    same command again, with the same limits, goes on from there.
+    """
+
+    def __init__(self, most_cost: float | None = None, most_tokens: int | None = None) -> None:
+        self.most_cost, self.most_tokens = most_cost, most_tokens
+        self.spent: dict[str, Usage] = {}
+        self._open: dict[int, Account] = {}
+        self._counted: dict[str, int] = {}
+
+    @contextmanager
+    def open(self, request: Request, counter: TokenCounter, choice: Chosen) -> Iterator[Account]:
+        """An account for one call. Raises BudgetExceeded where a limit leaves no room for it, UsageError where there is
+        a limit in dollars and the model has no price.
+        """
+        account = Account(request.model, Usage())
+        if self.most_cost is not None or self.most_tokens is not None:
+            account.expected = self._expected(request, counter)
+            self._look(account, choice)
+        self._open[id(account)] = account
+        try:
+            yield account
+        finally:
+            del self._open[id(account)]
+            self.spent[account.model] = self.spent.get(account.model, Usage()) + account.paid
+
+    def _expected(self, request: Request, counter: TokenCounter) -> Usage:
+        """Tokens of the messages, and an answer as long as the last of them: a rewrite is hardly longer."""
+        counts = [self._count(m["content"], counter) for m in request.messages]
+        return Usage(calls=1, input=sum(counts), output=counts[-1] if counts else 0)
+
+    def _count(self, text: str, counter: TokenCounter) -> int:
+        """Tokens of a message; those of the prompt's own messages are counted once."""
+        if text not in self._counted:
+            if len(self._counted) > 64:
+                self._counted.clear()
+            self._counted[text] = counter.count(text)
+        return self._counted[text]
+
+    def _look(self, account: Account, choice: Chosen) -> None:
+        booked = dict(self.spent)
+        for other in [*self._open.values(), account]:
+            booked[other.model] = booked.get(other.model, Usage()) + other.expected
+        tokens = sum(u.input + u.output for u in booked.values())
+        if self.most_tokens is not None and tokens > self.most_tokens:
+            raise _empty(f"--max-tokens {self.most_tokens}")
+        if self.most_cost is None or choice.embedded:
+            return
+        total = cost_of(booked)
+        if total is None:
+            without = next(m for m in booked if price_of(m) is None)
+            raise UsageError(
+                f"--max-cost needs the price of {without}.",
+                remedy=f'Put input and output (dollars a million tokens) under [prices."{without}"] in rewriter.toml.',
+            )
+        if total > self.most_cost:
+            raise _empty(f"--max-cost {self.most_cost:g}")
+
+
+def _empty(limit: str) -> BudgetExceeded:
+    return BudgetExceeded(
+        f"stopped by {limit}: the next call might exceed it.", remedy="The same command continues from here."
+    )
