@@ -21,6 +21,7 @@ COMMANDS = {
     "rewrite": "rewriting",
     "estimate": "rewriting",
     "split": "rewriting",
+    "status": "following",
     "check": "checking",
     "glossary": "glossary",
     "cache": "cache",

@@ -44,6 +44,7 @@ FLOORS = {
     "rewriter.checking": 5,
     "rewriter.estimate": 5.5,
     "rewriter.run": 5.5,
+    "rewriter.status": 5,
     "rewriter.progress": 5.5,
     "rewriter.commands": 6,
     "rewriter.cli": 6,

@@ -1,0 +1,143 @@
+"""How a run stands, from its folder alone: for one that is going on, was stopped, or is finished."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rewriter.errors import InputError
+from rewriter.journal import JOURNAL, is_open, read_journal
+from rewriter.money import cost_of
+from rewriter.records import STATUSES, Record, Usage
+from rewriter.summary import added, dump, total, undump
+
+State = Literal["running", "stopped", "finished"]
+
+
+class RunStatus(Record):
+    """A run at a moment. `passages` counts outcomes by status, of files finished and not; `passages_in_all` is what the
+    files begun have, and for the rest by their size. `rate` is passages a second and `left` seconds, of the execution
+    that is running (None where none is). `cost` is in dollars, None where a price is not known.
+    """
+
+    folder: str
+    state: State
+    exit: int | None
+    began: str
+    files: int
+    files_done: int
+    files_failed: int
+    passages: dict[str, int]
+    passages_in_all: int
+    usage: Usage
+    spent: dict[str, dict[str, int]]
+    cost: float | None
+    rate: float | None
+    left: float | None
+
+
+@dataclass
+class _Seen:
+    """What the journal said so far."""
+
+    began: str = ""
+    time: float = 0.0
+    now: int = 0  # passages that this execution answered
+    files: int = 0
+    size: int = 0
+    exit: int | None = None
+    stopped: bool = True
+    embedded: bool = False
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
+    open: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def take(self, event: dict[str, Any]) -> None:
+        kind, file = event["event"], str(event.get("file"))
+        if kind == "start":
+            self.began, self.time = event["at"], event.get("time", _seconds(event["at"]))
+            self.files, self.size = event.get("files", 0), event.get("bytes", 0)
+            self.embedded = str(event["settings"]["endpoint"]).startswith("embedded:")
+            self.now, self.exit, self.stopped, self.failed = 0, None, True, set()
+        elif kind == "begin":
+            self.begun[file] = event
+        elif kind == "passage":
+            self.open.setdefault(file, {})[event["key"]] = event["outcomes"]
+            self.now += 1
+        elif kind == "file" and "failed" in event:
+            self.failed.add(file)
+        elif kind == "file":
+            self.done[file] = event
+            self.open.pop(file, None)
+        elif kind == "end":
+            self.exit, self.stopped = event["exit"], bool(event.get("stopped"))
+
+
+def status(folder: Path) -> RunStatus:
+    """The status of the run in a folder. Raises InputError where there is no journal in it."""
+    seen = _Seen()
+    for event in read_journal(folder / JOURNAL):
+        if event["event"] != "outcome":
+            seen.take(event)
+    if not seen.began:
+        raise InputError(
+            "there is no run in this folder.", where=str(folder), remedy=f"Name a folder with a {JOURNAL}."
+        )
+    running = is_open(folder)
+    outcomes = [o for keys in seen.open.values() for found in keys.values() for o in found]
+    counts: dict[str, int] = {s: sum(d["passages"][s] for d in seen.done.values()) for s in STATUSES}
+    for outcome in outcomes:
+        counts[outcome["status"]] += 1
+    spent = added(undump(x.get("spent", {})) for x in [*seen.done.values(), *outcomes])
+    rate = seen.now / max(time.time() - seen.time, 0.001) if running and seen.now else None
+    in_all = _in_all(seen, sum(counts.values()))
+    return RunStatus(
+        folder=str(folder),
+        state="running" if running else "stopped" if seen.stopped else "finished",
+        exit=None if running else seen.exit,
+        began=seen.began,
+        files=seen.files,
+        files_done=len(seen.done),
+        files_failed=len(seen.failed),
+        passages=counts,
+        passages_in_all=in_all,
+        usage=total(spent),
+        spent=dump(spent),
+        cost=0.0 if seen.embedded else cost_of(spent),
+        rate=rate and round(rate, 3),
+        left=rate and round((in_all - sum(counts.values())) / rate, 1),
+    )
+
+
+def _in_all(seen: _Seen, found: int) -> int:
+    known = sum(int(e["passages"]) for e in seen.begun.values())
+    size = sum(int(e["bytes"]) for e in seen.begun.values())
+    if not known or not size or seen.exit is not None:
+        return max(known, found)
+    return max(round(known * max(1.0, seen.size / size)), found)
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+def lines(found: RunStatus) -> list[str]:
+    """The status for a person."""
+    counts = ", ".join(f"{n} {name}" for name, n in found.passages.items() if n)
+    done, price = sum(found.passages.values()), "cost unknown" if found.cost is None else f"${found.cost:.4f}"
+    failed = f", {found.files_failed} failed" if found.files_failed else ""
+    said = [
+        f"{found.folder}: {found.state}" + ("" if found.exit is None else f", exit code {found.exit}"),
+        f"files: {found.files_done} of {found.files} done{failed}",
+        f"passages: {done} of {found.passages_in_all}: {counts or 'none yet'}",
+        f"tokens: {found.usage.input} in, {found.usage.output} out in {found.usage.calls} calls, {price}",
+    ]
+    if found.rate and found.left is not None:
+        said.append(f"{found.rate:.2f} passages a second; about {found.left / 60:.0f} min left")
+    elif found.state == "stopped":
+        said.append("The command that began it continues it.")
+    return said
