@@ -12,17 +12,14 @@ import json
 import sys
 from pathlib import Path
 
+from rewriter.checks.unusual import SURNAMES
+
 HERE = Path(__file__).parent.parent / "rewriter" / "checks"
 # Counted fewer times than this, a person of the dictionary is a guess of its makers (they entered 3 for all words of
 # added lists), and there are 40,000 of them. Places, institutions and works are taken however rare: with them 3 in 100
 # exchanged names more are found.
 FEWEST = 4
 LONGEST = 5
-# The surnames that nine in ten Chinese bear.
-SURNAMES = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩邓冯曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭"
-    "陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严欧莫孔向常"
-)
 # Characters that foreign names are spelled with; a word of three or more with two of them is one (乔布斯).
 SPELLING = frozenset(
     "阿艾埃奥巴贝比波伯布查茨达戴丹德迪蒂杜多尔法菲费芬弗夫福盖戈格根古哈汉赫亨霍基吉加贾杰金卡凯柯科克肯库拉莱兰劳勒雷里利丽"

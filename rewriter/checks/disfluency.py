@@ -34,6 +34,12 @@ _EN_DISCOURSE = (
 )
 EN_DISCOURSE = frozenset(word for phrase in _EN_DISCOURSE.split("|") for word in phrase.split())
 
+# Words that no clause ends with: one that does was broken off.
+_EN_DANGLING = (
+    "a an the of to and or but in on at for with from as if than by into because i we he she they my your our"
+)
+EN_DANGLING = frozenset(_EN_DANGLING.split())
+
 # Courtesies that a speaker's neighbours throw in, and that recognisers and transcribers keep or leave out.
 EN_COURTESY = frozenset(["thank", "thanks", "appreciate", "perfect", "great", "welcome", "hello", "hi"])
 

@@ -63,8 +63,10 @@ def _untouched(source: Tokens, policy: Policy) -> tuple[Finding, ...]:
 def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: Policy) -> None:
     """Note where a segment stands, if it is heavy enough for that to matter."""
     if s.kind == "lost":
-        if s.weight >= min(policy.lost, policy.thinned) and find.bracketed(s, source):
+        if s.weight >= min(policy.lost, policy.thinned, policy.whole) and find.bracketed(s, source):
             s.place = "note"
+        elif policy.whole <= s.weight and find.cut_out(s, gaps, source, draft, policy.whole):
+            s.place = "clause"
     elif s.weight >= min(policy.edge, policy.sentence, policy.twice):
         s.place = find.place_of(s, gaps, draft)
         if find.doubled(s, source, draft) or (policy.paraphrase and find.doubled(s, draft, draft)):
@@ -82,7 +84,7 @@ def _severity(s: Segment, policy: Policy) -> Severity:
     if s.place == "whole":
         limit = 0.0
     elif s.kind == "lost":
-        limit = NEVER if s.place == "note" else policy.lost if s.c == s.d else policy.thinned
+        limit = {"note": NEVER, "clause": policy.whole}.get(s.place, policy.lost if s.c == s.d else policy.thinned)
     elif s.kind == "number":
         limit = 0.0 if policy.numbers else NEVER
     elif s.kind.endswith("?"):

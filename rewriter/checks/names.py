@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 
 from rapidfuzz.distance import Levenshtein
 
-from rewriter.checks import sound
+from rewriter.checks import sound, unusual
 from rewriter.checks.disfluency import EN_DISCOURSE, EN_LIGHT
-from rewriter.checks.find import FLOOR, Gap, Segment, weight_of
+from rewriter.checks.find import FLOOR, LIGHT_WEIGHT, Gap, Segment, weight_of
 from rewriter.checks.normalise import NUMBER, Tokens
 
 # Tokens of a replaced run that can be told to be another word, of one in which Latin names are looked for, and of one
@@ -31,9 +32,16 @@ NAMED_WEIGHT = 0.6
 # corrections of names 4 % lie below, of exchanged names 92 %; likeness by common letters in order, as for whole runs,
 # separates worse (China and Michael: 0.5), and so does Jaro-Winkler.
 NAME_LIKE = 0.3
+# The same where both have more than so many letters: between long words chance likeness is as common as between short
+# ones, and a misheard long name keeps more of its sound (three in a hundred exchanged names more are found).
+LONG_NAME, LONG_NAME_LIKE = 6, 0.4
 # The same where the recogniser wrote no name and may have misheard one badly.
 UNNAMED_LIKE = 0.2
 UNNAMED_ALIKE = 0.3
+# From this likeness of sound a word that is in no list of usual words was misheard and not replaced.
+UNUSUAL_ALIKE = 0.55
+# The same for a word that became the same other word several times.
+AGAIN_ALIKE = 0.5
 # Tokens to the next gap from which a change stands alone: a recogniser's errors come in clusters.
 CALM = 3
 # Tokens on either side in which a word may have moved: two that changed places were both kept.
@@ -75,6 +83,7 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
     synonym look the same.
     """
     found = []
+    times = Counter(source.code[g.a : g.b] + "\0" + draft.code[g.c : g.d] for g in gaps)
     for k, g in enumerate(gaps):
         if g.b == g.a or g.d == g.c or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
             continue
@@ -86,6 +95,9 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
             continue
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
         term = _term(g, source, draft, distance(gaps, k))
+        again = times[source.code[g.a : g.b] + "\0" + draft.code[g.c : g.d]] > 1
+        if not term and (_unusual(g, source, draft) or (again and _throughout(g, source, draft))):
+            term = (g.a, g.b, g.c, g.d)
         if term:
             found.append(Segment("term", max(weight, FLOOR), *term))
         elif g.alike < sound.ALIKE and not set(old) & set(new) and not any(f[0] == NUMBER for f in old + new):
@@ -106,6 +118,45 @@ def _term(g: Gap, source: Tokens, draft: Tokens, calm: int) -> tuple[int, int, i
     if min(g.b - g.a, g.d - g.c) < SHORTEST_NAME:
         return _one_character(g, source, draft)
     return whole if _exchanged(g, source, draft) else None
+
+
+def _unusual(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Did a word that can only be a name go for one that sounds otherwise, or come for one?
+
+    In Chinese a surname with its given name, on either side; in Latin letters one word in no list of usual words, for
+    which a name came. Of several words together a recogniser may have made anything.
+    """
+    old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
+    if min(old + new) >= "\u3400":
+        return g.alike < sound.ALIKE and _other_words(old, new) and any(unusual.person("".join(f)) for f in (old, new))
+    if len(old) > 1 or len(new) > LONGEST_PUT_IN or not unusual.latin_name(old[0]):
+        return False
+    return g.alike < UNUSUAL_ALIKE and _capital(g, draft)
+
+
+def _throughout(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Is the word, which became the same other word elsewhere too, another word and no grammar?
+
+    An editor varies his words; of 960 human rewrites none has the same exchange twice.
+    """
+    old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
+    if min(old + new) >= "\u3400":
+        return g.alike < sound.ALIKE and _other_words(old, new)
+    telling = max(map(weight_of, old)) > LIGHT_WEIGHT
+    return telling and len(old) <= LONGEST_PUT_IN and g.alike < AGAIN_ALIKE and _capital(g, draft)
+
+
+def _other_words(old: Sequence[str], new: Sequence[str]) -> bool:
+    """Are both sides content characters alone, at least two, none of them on both?"""
+    long = min(len(old), len(new)) >= SHORTEST_NAME
+    return long and set(old).isdisjoint(new) and all(weight_of(f) > LIGHT_WEIGHT for f in (*old, *new))
+
+
+def _capital(g: Gap, draft: Tokens) -> bool:
+    """Is what came written with a capital, and more than grammar?"""
+    start, end = draft.span(g.c, g.d)
+    telling = any(weight_of(f) > LIGHT_WEIGHT and f < "\u0250" for f in draft.forms[g.c : g.d])
+    return telling and any(c.isupper() for c in draft.text[start:end])
 
 
 def _exchanged(g: Gap, source: Tokens, draft: Tokens) -> bool:
@@ -189,15 +240,16 @@ def _put_in(g: Gap, source: Tokens, draft: Tokens, distance: int) -> bool:
     return not _has_like("".join(draft.forms[g.c : g.d]), ["".join(source.forms[g.a : g.b])], UNNAMED_LIKE)
 
 
-def _has_like(name: str, forms: Sequence[str], least: float = NAME_LIKE) -> bool:
+def _has_like(name: str, forms: Sequence[str], least: float | None = None) -> bool:
     """Is there a word, or are there two or three together, that are written or sound somewhat like the name?"""
     spoken, letters = sound.of_form(name), sound.spelled(name)
     for i in range(len(forms)):
         for j in range(i + 1, min(len(forms), i + 3) + 1):
             word = "".join(forms[i:j])
-            if Levenshtein.normalized_similarity(name, word) >= least:
+            enough = least or (LONG_NAME_LIKE if min(len(name), len(word)) > LONG_NAME else NAME_LIKE)
+            if Levenshtein.normalized_similarity(name, word) >= enough:
                 return True
-            if Levenshtein.normalized_similarity(spoken, sound.of_form(word)) >= least:
+            if Levenshtein.normalized_similarity(spoken, sound.of_form(word)) >= enough:
                 return True
             # An abbreviation is misheard as a word or the other way round: nearly all of it must be heard.
             if Levenshtein.normalized_similarity(letters, sound.spelled(word)) >= sound.ALIKE:

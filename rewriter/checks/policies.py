@@ -21,11 +21,12 @@ NEVER = 10.0**9
 class Policy:
     """Weights, in content characters, from which a finding of each kind rejects.
 
-    `lost` for text cut out with nothing in its place, `thinned` for text replaced by less, `sentence` for a sentence
-    put in or said again, `twice` for less than one said again, `clause` for a clause put in, `woven` for words put
-    into a clause, `edge` for a clause before the first word of the source or after its last: an editor has no reason to
-    put one there, a model that talks about its work or goes on with the story does (0.2 % of human rewrites have more
-    than 3 there). `changed` for words replaced by others that do not sound alike, `term` for names replaced so.
+    `lost` for text cut out with nothing in its place, `whole` for a clause cut out from pause to pause, `thinned` for
+    text replaced by less, `sentence` for a sentence put in or said again, `twice` for less than one said again,
+    `clause` for a clause put in, `woven` for words put into a clause, `edge` for a clause before the first word of the
+    source or after its last: an editor has no reason to put one there, a model that talks about its work or goes on
+    with the story does (0.2 % of human rewrites have more than 3 there). `changed` for words replaced by others that do
+    not sound alike, `term` for names replaced so.
 
     `numbers` and `negations` say whether one that is lost rejects or warns; `untouched` whether a letter for letter
     copy is worth a warning. `paraphrase` looks for what was lost and invented by length between words of the same stem
@@ -34,6 +35,7 @@ class Policy:
 
     name: str
     lost: float
+    whole: float
     thinned: float
     twice: float
     sentence: float
@@ -52,6 +54,7 @@ POLICIES: dict[str, Policy] = {
     "balanced": Policy(
         "balanced",
         lost=5.1,
+        whole=3.3,
         thinned=6.0,
         twice=10.0,
         sentence=3.4,
@@ -66,6 +69,7 @@ POLICIES["strict"] = replace(
     POLICIES["balanced"],
     name="strict",
     lost=3.0,
+    whole=3.0,
     thinned=3.5,
     twice=4.0,
     sentence=3.0,
@@ -77,6 +81,7 @@ POLICIES["lenient"] = replace(
     POLICIES["balanced"],
     name="lenient",
     lost=8.0,
+    whole=8.0,
     thinned=10.0,
     twice=12.0,
     sentence=7.0,
@@ -96,6 +101,7 @@ POLICIES["formal"] = replace(
     name="formal",
     paraphrase=True,
     lost=28.0,
+    whole=NEVER,
     thinned=28.0,
     twice=12.0,
     sentence=22.0,
