@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .adapter import cached_client
-from .answers import PassageCache, default_folder, open_cache
+from .answers import PassageCache
 from .entry import Entry
 from .keys import request_key
+from .opening import default_folder, open_cache
 from .similar import Replay, scope_of
 from .tally import Saved
 from .upkeep import CacheStats, VerifyReport

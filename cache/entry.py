@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rewriter.records import Answer, Record, Usage
@@ -104,9 +103,8 @@ def about_of(said: bytes) -> dict[str, Any]:
     return about
 
 
-@lru_cache(maxsize=256)
 def label_of(said: bytes) -> tuple[str, str]:
-    """(model, style) of an entry's `about`, empty where it does not say; a hit's savings are counted by them."""
+    """(model, style) of an entry's `about`, empty where it does not say; savings are counted by them."""
     try:
         about = about_of(said)
     except seal.Damaged:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from rewriter.errors import CacheError
 from rewriter.records import Request
 
+from .seal import KEY_BYTES
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
 KEY_VERSION = 1  # goes up when the canonical form changes: old keys are then simply never asked for
+USUAL = {"role", "content"}  # the fields of nearly every message
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # A query parameter whose name holds one of these is a credential: it must not split the cache when it is rotated.
 SECRET_NAMES = ("key", "token", "secret", "sig", "password", "auth")
@@ -38,24 +47,61 @@ def is_secret(name: str) -> bool:
     return any(part in name.lower() for part in SECRET_NAMES)
 
 
+def raw_key(key: str) -> bytes:
+    """The 32 bytes of a key. Raises CacheError for what is none."""
+    try:
+        raw = bytes.fromhex(key)
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise CacheError("A cache key is 64 hex digits.", where=repr(key)[:80], remedy="Make it with request_key.")
+    return raw
+
+
 def request_key(endpoint: str, request: Request) -> str:
     """SHA-256 (64 hex digits) over canonical JSON of endpoint, model, parameters and all messages, with a version.
 
     Nothing of the request is left out. Raises TypeError where a parameter is no JSON value.
     """
-    texts = [_message(tuple(sorted(m.items()))) for m in request.messages]
-    # what `digest_of` would write for the whole, put together so that messages that are always there are written once
-    text = (
-        f'{{"endpoint":{_canonical(normalise_endpoint(endpoint))},"messages":[{",".join(texts)}],'
-        f'"model":{_canonical(request.model)},"parameters":{_canonical(request.parameters)},"version":{KEY_VERSION}}}'
-    )
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    messages = request.messages
+    known = request.static or max(0, len(messages) - 1)
+    # what `digest_of` would hash for the whole, in parts, since most of it is the same in every request of a run
+    hashed = _begun(endpoint, tuple([tuple(m.items()) for m in messages[:known]])).copy()
+    comma = "," if known else ""
+    for message in messages[known:]:
+        hashed.update((comma + _message(message)).encode("ascii"))
+        comma = ","
+    rest = f'],"model":{_canonical(request.model)},"parameters":{_object(request.parameters)},"version":{KEY_VERSION}}}'
+    hashed.update(rest.encode("ascii"))
+    return hashed.hexdigest()
 
 
 @lru_cache(maxsize=64)
-def _message(items: tuple[tuple[str, str], ...]) -> str:
-    """A message as canonical JSON. System text and examples, most of a request, are the same in every request."""
-    return _canonical(dict(items))
+def _begun(endpoint: str, messages: tuple[tuple[tuple[str, str], ...], ...]) -> Hash:
+    """The hash of a request's beginning; not to be updated, but copied. System text and examples, most of a request,
+    are the same in every request of a run."""
+    texts = ",".join(_message(dict(items)) for items in messages)
+    text = f'{{"endpoint":{_canonical(normalise_endpoint(endpoint))},"messages":[{texts}'
+    return hashlib.sha256(text.encode("ascii"))
+
+
+def _message(message: dict[str, str]) -> str:
+    """A message as canonical JSON."""
+    if message.keys() == USUAL:  # written out: setting up the general writer takes longer than writing 1.5 KB
+        return f'{{"content":{_canonical(message["content"])},"role":{_canonical(message["role"])}}}'
+    return _canonical(message)
+
+
+def _object(values: dict[str, Any]) -> str:
+    """A JSON object as canonical JSON; its numbers, the usual parameters, without the general writer."""
+    return f"{{{','.join([f'{_canonical(name)}:{_value(values[name])}' for name in sorted(values)])}}}"
+
+
+def _value(value: object) -> str:
+    kind = type(value)  # not isinstance: True is an int and written otherwise
+    if kind is int or (kind is float and isfinite(value)):  # type: ignore[arg-type]  # a float
+        return repr(value)
+    return _canonical(value)
 
 
 def digest_of(canonical: object) -> str:

@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from rewriter.errors import CacheError
 
 from . import seal
-from .answers import PassageCache, raw_key
+from .answers import PassageCache
 from .entry import unpack
 from .front import ENTRIES
+from .keys import raw_key
+from .together import Sealed
 
 PREFIX = b"transcript-rewriter:answer:"
 CHANGED = "transcript-rewriter:changed"
@@ -92,13 +94,14 @@ class SharedCache(PassageCache):
             return None, ""
         with contextlib.suppress(seal.Newer, CacheError):
             try:
-                self._write(raw, sealed, unpack(raw, sealed).when)
+                self._keep(Sealed(raw, sealed, unpack(raw, sealed).when))
             except seal.Damaged:
                 self.counts["damaged"] += 1
                 return None, ""
         return sealed, "shared"
 
-    def _published(self, raw: bytes, sealed: bytes) -> None:
+    def _published(self, entry: Sealed) -> None:
+        raw, sealed = entry.key, entry.value
         if not self._reachable:
             return
         with self._asking() as server:

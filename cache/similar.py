@@ -26,6 +26,7 @@ from rewriter.records import Answer, Record
 from . import seal
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
+from .pages import give_back
 from .sketch import code, codes
 from .words import Words
 
@@ -44,6 +45,10 @@ LONGEST = 8000
 # Bytes. A source and its rewrite are nearly the same text twice: together they deflate to less than half, always worth
 # the time.
 DEFLATE_ABOVE = 256
+# Bytes of the rows that lead to a passage: twelve codes, each with its place in the tree.
+LEADING = 12 * 24
+# Rows removed one by one, each with its codes worked out anew (1 ms); more are removed in one pass over all codes.
+SEVERAL = 1000
 _LENGTH_BYTES = 4
 PRAGMAS = (
     "trusted_schema = OFF",
@@ -53,6 +58,7 @@ PRAGMAS = (
     "mmap_size = 4294967296",  # bytes, of the system's page cache
     "wal_autocheckpoint = 8000",  # pages: codes fall on random pages, and ten times fewer checkpoints write each once
 )
+SIZES = "SELECT id, CAST(stored AS REAL), length(sealed) + ? FROM passages ORDER BY 2 DESC, id DESC"
 SETUP = (
     "CREATE TABLE IF NOT EXISTS passages (id INTEGER PRIMARY KEY, stored REAL NOT NULL, sealed BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS codes (code INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (code, id))"
@@ -177,20 +183,22 @@ class Similar:
         *,
         about: About | None = None,
         when: float | None = None,
-    ) -> None:
-        """Keep an accepted rewrite of a passage for near ones to come, in place of what was there."""
-        if len(source) > LONGEST or not source.strip():
-            return
-        stored = time.time() if when is None else when
-        self.remember_all([Remembered("", scope, source, rewrite, answer, dict(about or {}), stored)])
+    ) -> int:
+        """Keep an accepted rewrite of a passage for near ones to come, in place of what was there; its bytes.
 
-    def remember_all(self, passages: Iterable[Remembered]) -> None:
-        """Keep many in one transaction; their keys are made anew. Raises ValueError for what cannot be sealed."""
+        Too long a passage, or an empty one, is not kept: 0 bytes. Raises ValueError for what cannot be sealed.
+        """
+        stored = time.time() if when is None else when
+        return self.remember_all([Remembered("", scope, source, rewrite, answer, dict(about or {}), stored)])
+
+    def remember_all(self, passages: Iterable[Remembered]) -> int:
+        """As `remember`, many in one transaction; their keys are made anew."""
         rows = [_rows(p) for p in passages if len(p.source) <= LONGEST and p.source.strip()]
         with self._transaction() as connection:
             for row, leading in rows:
                 connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", row)
                 connection.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", leading)
+        return sum(len(sealed) + LEADING for (_, _, sealed), _ in rows)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -283,17 +291,40 @@ class Similar:
         self._drop(damaged)
         return len(damaged)
 
-    def prune(self, *, older_than: float | None = None) -> int:
-        """Remove what was remembered before a time (seconds since 1970), or everything; how many."""
-        doomed: list[tuple[int]] = []
+    def sizes(self) -> Iterator[tuple[int, float, int]]:
+        """(row, when stored, bytes with what leads to it), the newest first."""
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                yield from connection.execute(SIZES, (LEADING,))
+        except sqlite3.Error as error:
+            self._tell(f"The index of passages could not be used ({error}).")
+
+    def drop(self, places: list[int]) -> None:
+        """Remove rows and what leads to them."""
+        if len(places) <= SEVERAL:
+            self._drop(places)
+            return
+        with self._transaction() as connection:
+            connection.execute("CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY)")
+            connection.executemany("INSERT INTO doomed VALUES (?)", ((place,) for place in places))
+            for table in ("codes", "passages"):
+                connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM doomed)")  # noqa: S608  constants
+            connection.execute("DROP TABLE doomed")
+
+    def clear(self) -> None:
+        """Remove everything."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM codes")
+            connection.execute("DELETE FROM passages")
+
+    def shrink(self) -> None:
+        """Give the room of removed rows back to the disk, where that is much."""
         with self._working() as connection:
-            limit = float("inf") if older_than is None else older_than
-            doomed = connection.execute("SELECT id FROM passages WHERE stored < ?", (limit,)).fetchall()
-        self._drop([place for (place,) in doomed])
-        return len(doomed)
+            give_back(connection)
 
     def _drop(self, places: list[int]) -> None:
-        """Remove rows and what leads to them; a damaged row's codes are not known, and lead nowhere then."""
+        """A row at a time; a damaged row's codes are not known, and lead nowhere then."""
         with self._transaction() as connection:
             for place in places:
                 row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()

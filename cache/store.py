@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diskcache import Cache, Disk
+
+from .pages import give_back
 
 DATABASE = "cache.db"
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
@@ -27,8 +29,8 @@ SETTINGS: dict[str, Any] = {
     "cull_limit": 0,
     "statistics": 0,  # on, every hit would write
     "tag_index": 0,
-    "sqlite_auto_vacuum": 1,  # FULL: removed entries give their bytes back
-    "sqlite_cache_size": 8192,  # pages
+    "sqlite_auto_vacuum": 0,  # FULL would write a page more with every other put; `shrink` gives bytes back
+    "sqlite_cache_size": 2048,  # pages
     "sqlite_journal_mode": "wal",
     "sqlite_mmap_size": 67108864,  # bytes
     "sqlite_synchronous": 2,  # FULL: an acknowledged answer survives a power cut; NORMAL would survive only kill -9
@@ -37,6 +39,11 @@ SETTINGS: dict[str, Any] = {
     "disk_pickle_protocol": 0,  # nothing is pickled
     "size_limit": 2**62,  # bytes; not used with policy none
 }
+# What earlier versions set; a database made by one of them stays as it is.
+EARLIER: dict[str, frozenset[int]] = {"sqlite_auto_vacuum": frozenset({1}), "sqlite_cache_size": frozenset({8192})}
+# Bytes. With SQLite's 4,096 a page holds two answers of 1.5 KB and wastes a fifth of itself; larger ones waste less and
+# cost a put the time to write them.
+PAGE = 16384
 COUNTERS = frozenset({"count", "size", "hits", "misses"})
 OBJECTS = {
     "Settings": "table",
@@ -55,15 +62,15 @@ PINNED = 1  # in diskcache's column `tag`
 SELECT = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND mode = 1 AND filename IS NULL"
 # One statement instead of diskcache's four: no old file name is followed, so a planted one deletes nothing.
 UPSERT = (
-    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value) VALUES (?1, 1, ?2, ?2, 1, ?3)"
-    " ON CONFLICT (key, raw) DO UPDATE SET store_time = ?2, expire_time = NULL, access_time = ?2, size = 0,"
+    "INSERT INTO Cache (key, raw, store_time, mode, value) VALUES (?1, 1, ?2, 1, ?3)"
+    " ON CONFLICT (key, raw) DO UPDATE SET store_time = ?2, expire_time = NULL, access_time = NULL, size = 0,"
     " mode = 1, filename = NULL, value = ?3"
     # an entry of a newer version of this program stays
     " WHERE NOT (raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND substr(value, 1, 4) = ?4"
     " AND substr(value, 5, 1) > ?5)"
 )
 ADD = (
-    "INSERT INTO Cache (key, raw, store_time, access_time, mode, value, tag) VALUES (?1, 1, ?2, ?2, 1, ?3, ?4)"
+    "INSERT INTO Cache (key, raw, store_time, mode, value, tag) VALUES (?1, 1, ?2, 1, ?3, ?4)"
     " ON CONFLICT (key, raw) DO NOTHING"
 )
 
@@ -164,7 +171,7 @@ def inspect(path: Path) -> bool:
     for name, value in settings.items():
         if name in COUNTERS:
             continue
-        if name not in SETTINGS or value != SETTINGS[name]:
+        if name not in SETTINGS or (value != SETTINGS[name] and value not in EARLIER.get(name, ())):
             raise Foreign(f"its setting {name!r} is not ours")
     return {name for name, _, _ in objects} == NEEDED and settings.keys() == SETTINGS.keys() | COUNTERS
 
@@ -195,6 +202,34 @@ def readable_rows(path: Path) -> Iterator[Row]:
         yield from (Row(*row) for row in connection.execute(f"SELECT {COLUMNS} FROM Cache"))  # noqa: S608  constants
 
 
+def set_page(path: Path) -> None:
+    """Give a new database its page size, which diskcache would do too late; one that has pages keeps its own."""
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE}")
+        connection.execute("PRAGMA journal_mode = wal").fetchall()
+
+
+class Process:
+    """How often this process is a forked child's child: a connection does not outlive a fork."""
+
+    forks = 0
+
+
+def _forked() -> None:
+    Process.forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class Reader(NamedTuple):
+    """A cursor's `execute`, kept for the next hit, and the fork it was made in."""
+
+    execute: Callable[[str, tuple[bytes]], sqlite3.Cursor]
+    forks: int
+
+
 class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
     """One diskcache Cache in a folder, opened without writing where it is already set up."""
 
@@ -208,6 +243,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
         if inspect(database):
             self._adopt(str(folder))
         else:
+            set_page(database)
             super().__init__(str(folder), timeout=LOCK_TIMEOUT, disk=BytesDisk, **SETTINGS)  # pyright: ignore[reportArgumentType]  # seconds, a float
             for statement in UNUSED:
                 self._sql(statement)
@@ -225,8 +261,16 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def value_of(self, key: bytes) -> bytes | None:
         """The bytes under a key. Writes nothing."""
-        row = self._con.execute(SELECT, (key,)).fetchone()
+        reader = getattr(self._local, "reader", None)
+        if reader is None or reader.forks != Process.forks:
+            reader = self._local.reader = Reader(self._con.cursor().execute, Process.forks)
+        row = reader.execute(SELECT, (key,)).fetchone()
         return row[0] if row else None
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._local.reader = None
+        super().close()
 
     def changed(self) -> bool:
         """Whether another connection has committed since this thread asked last, or may have."""
@@ -245,6 +289,12 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
         """Pin or release the entry under a key; says whether there is one."""
         tag = PINNED if pinned else None
         return bool(self._sql("UPDATE Cache SET tag = ? WHERE key = ? AND raw = 1", (tag, key)).rowcount > 0)
+
+    def write_all(self, entries: Iterable[tuple[bytes, bytes, float]]) -> None:
+        """As `write`, many (key, value, stored) in one transaction: all are on disk when this returns, or none."""
+        with self.transact(retry=True):
+            rows = ((key, stored, value, value[:4], value[4:5]) for key, value, stored in entries)
+            self._con.executemany(UPSERT, rows)
 
     def write(self, key: bytes, value: bytes, stored: float) -> None:
         """Put a sealed entry under a key, in place of what was there; on disk when this returns."""
@@ -267,17 +317,31 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
             yield from (Row(*row) for row in batch)
             last = batch[-1][0]
 
-    def sizes(self) -> list[tuple[int, float, int, bool]]:
+    def sizes(self) -> Iterator[tuple[int, float, int, bool]]:
         """(rowid, when stored, bytes of key and value, pinned), newest first."""
-        return self._sql(  # type: ignore[no-any-return]
-            "SELECT rowid, store_time, length(key) + length(value), tag IS 1 FROM Cache"
-            " ORDER BY store_time DESC, rowid DESC"
-        ).fetchall()
+        for rowid, stored, size, pinned in self._sql(
+            "SELECT rowid, ifnull(CAST(store_time AS REAL), 0.0), length(key) + length(value), tag IS 1 FROM Cache"
+            " ORDER BY 2 DESC, rowid DESC"
+        ):
+            yield rowid, stored, size or 0, bool(pinned)
+
+    def pinned_bytes(self) -> int:
+        """Bytes of key and value of the pinned entries."""
+        ((found,),) = self._sql("SELECT total(length(key) + length(value)) FROM Cache WHERE tag IS 1").fetchall()
+        return int(found)
 
     def drop(self, rowids: list[int]) -> int:
         """Remove rows, in one transaction; how many there were."""
         with self.transact(retry=True):
-            return sum(self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,)).rowcount for rowid in rowids)
+            return int(self._con.executemany("DELETE FROM Cache WHERE rowid = ?", ((r,) for r in rowids)).rowcount)
+
+    def clear_all(self, *, pinned: bool) -> int:
+        """Remove every row, pinned ones only where said; how many there were."""
+        return int(self._sql("DELETE FROM Cache" if pinned else "DELETE FROM Cache WHERE tag IS NOT 1").rowcount)
+
+    def shrink(self) -> None:
+        """Give the room of removed rows back to the disk, where that is much."""
+        give_back(self._con)
 
     def remove(self, key: bytes) -> bool:
         """Remove the row under a key; says whether there was one."""

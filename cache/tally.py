@@ -17,6 +17,8 @@ from typing import IO
 
 from rewriter.records import Record, Usage
 
+from .entry import label_of
+
 FILE = "tally.jsonl"
 # Lines; a line is about 150 bytes, so the file stays below some 75 KB.
 ADD_UP_ABOVE = 500
@@ -58,13 +60,15 @@ class Tally:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self.misses = 0
-        self._counts: dict[Label, list[int]] = {}
+        self._counts: dict[tuple[str, bytes], list[int]] = {}
         self._lock = threading.Lock()
 
-    def hit(self, tier: str, label: tuple[str, str], usage: Usage) -> None:
-        """One answer that cost no call, with what it cost when it was asked."""
+    def hit(self, tier: str, about: bytes, usage: Usage) -> None:
+        """One answer that cost no call, with what it cost when it was asked. `about` is as it stands in the entry."""
         with self._lock:
-            counts = self._counts.setdefault((tier, *label), [0, 0, 0, 0])
+            counts = self._counts.get((tier, about))
+            if counts is None:
+                counts = self._counts[tier, about] = [0, 0, 0, 0]
             counts[0] += 1
             counts[1] += usage.input
             counts[2] += usage.cached
@@ -73,7 +77,13 @@ class Tally:
     def own(self) -> dict[Label, list[int]]:
         """This process's counts that are not in the file yet: hits, input, cached and output tokens by label."""
         with self._lock:
-            return {label: list(counts) for label, counts in self._counts.items()}
+            return self._by_label()
+
+    def _by_label(self) -> dict[Label, list[int]]:
+        found: dict[Label, list[int]] = {}
+        for (tier, about), counts in self._counts.items():
+            _sum(found, (tier, *label_of(about)), counts)
+        return found
 
     def saved(self) -> tuple[list[Saved], int]:
         """Everything saved, earlier processes included, and all misses."""
@@ -89,7 +99,7 @@ class Tally:
             return
         with contextlib.suppress(OSError), locked(self.path) as file:
             with self._lock:
-                file.write(_line(self._counts, self.misses))
+                file.write(_line(self._by_label(), self.misses))
                 self._counts, self.misses = {}, 0
             file.seek(0)
             lines = file.readlines()
@@ -126,8 +136,12 @@ def _add(counts: dict[Label, list[int]], line: str) -> int:
         return 0
     for label, values in rows:
         if len(values) == 4:
-            counts[label] = [a + b for a, b in zip(counts.get(label, [0] * 4), values, strict=True)]
+            _sum(counts, label, values)
     return misses
+
+
+def _sum(counts: dict[Label, list[int]], label: Label, values: list[int]) -> None:
+    counts[label] = [a + b for a, b in zip(counts.get(label, [0] * 4), values, strict=True)]
 
 
 def _record(label: Label, counts: list[int]) -> Saved:

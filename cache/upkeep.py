@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import sqlite3
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rewriter.errors import CacheError
 from rewriter.records import Record, Usage
 
 from . import seal
 from .entry import entry_of
+from .moving import writing_file
 from .tally import Saved
 
 if TYPE_CHECKING:
-    from .answers import PassageCache
+    from .exact import ExactCache
+    from .similar import Similar
     from .store import Row, Store
-
-SECONDS_PER_DAY = 86400.0
 
 
 class CacheStats(Record):
@@ -65,7 +65,7 @@ class VerifyReport(Record):
     set_aside: str | None = None
 
 
-def stats(cache: PassageCache, price: Callable[[str, Usage], float | None] | None) -> CacheStats:
+def stats(cache: ExactCache, passages: int, price: Callable[[str, Usage], float | None] | None) -> CacheStats:
     """See PassageCache.stats."""
     models: Counter[str] = Counter()
     styles: Counter[str] = Counter()
@@ -84,9 +84,9 @@ def stats(cache: PassageCache, price: Callable[[str, Usage], float | None] | Non
     saved, misses = cache.tally.saved()
     return CacheStats(
         entries=entries,
-        passages=len(cache.similar) if cache.has_passages() else 0,
+        passages=passages,
         pinned=pinned,
-        bytes=sum(p.stat().st_size for p in cache.path.glob("*.db*") if not p.name.startswith("damaged")),
+        bytes=file_bytes(cache.path),
         payload=payload,
         models=dict(models),
         styles=dict(styles),
@@ -113,39 +113,80 @@ def _dollars(saved: list[Saved], price: Callable[[str, Usage], float | None]) ->
     return sums
 
 
-def prune(store: Store, max_bytes: int | None, older_than: float | None) -> int:
-    """See PassageCache.prune."""
-    limit = time.time() - older_than * SECONDS_PER_DAY if older_than is not None else None
-    sizes = store.sizes()
-    kept = sum(size for _, _, size, pinned in sizes if pinned)
-    doomed = []
-    for rowid, stored, size, pinned in sizes:
-        if pinned:
+def file_bytes(folder: Path) -> int:
+    """The size of the databases and their side files, those set aside left out."""
+    return sum(p.stat().st_size for p in folder.glob("*.db*") if not p.name.startswith("damaged"))
+
+
+class Item(NamedTuple):
+    """An entry or a passage, as far as a prune looks at it: when it was stored, its bytes, its row."""
+
+    stored: float
+    size: int
+    pinned: bool
+    passage: bool
+    rowid: int
+
+
+def items(store: Store, similar: Similar | None) -> Iterator[Item]:
+    """Entries and passages, the newest first."""
+    entries = (Item(stored, size, pinned, False, rowid) for rowid, stored, size, pinned in store.sizes())
+    passages = (Item(stored, size, False, True, rowid) for rowid, stored, size in (similar.sizes() if similar else ()))
+    return heapq.merge(entries, passages, key=lambda item: -item.stored)
+
+
+def weight(store: Store, similar: Similar | None) -> int:
+    """Bytes of all entries and passages."""
+    return sum(item.size for item in items(store, similar))
+
+
+def prune(store: Store, similar: Similar | None, max_bytes: int | None, before: float | None) -> tuple[int, int]:
+    """Remove what was stored before a time (seconds since 1970), then the oldest until `max_bytes` suffice.
+
+    How many were removed, and the bytes of what is left.
+    """
+    left = above = store.pinned_bytes()
+    doomed: dict[bool, list[int]] = {True: [], False: []}
+    for item in items(store, similar):
+        if item.pinned:
             continue
-        if (limit is not None and stored < limit) or (max_bytes is not None and kept + size > max_bytes):
-            doomed.append(rowid)
-        kept += size
-    return store.drop(doomed)
+        above += item.size
+        if (before is not None and item.stored < before) or (max_bytes is not None and above > max_bytes):
+            doomed[item.passage].append(item.rowid)
+        else:
+            left += item.size
+    if similar is not None and doomed[True]:
+        similar.drop(doomed[True])
+    return store.drop(doomed[False]) + len(doomed[True]), left
 
 
-def verify(cache: PassageCache) -> VerifyReport:
+def shrink(store: Store, similar: Similar | None) -> None:
+    """Give the room of what was removed back to the disk, where that is much."""
+    store.shrink()
+    if similar is not None:
+        similar.shrink()
+
+
+def verify(cache: ExactCache) -> VerifyReport:
     """See PassageCache.verify."""
     store = cache.store
-    if cache.has_passages():
-        cache.similar.verify()
     try:
         store.check_pages()
-        found = [(row, state_of(row)) for row in store.rows()]
+        states: Counter[str] = Counter()
+        damaged: list[Row] = []
+        for row in store.rows():
+            state = state_of(row)
+            states[state] += 1
+            if state == "damaged":
+                damaged.append(row)
     except sqlite3.Error as error:
         if not cache.mend(store, error):
             raise CacheError(f"The cache cannot be read ({error}).", where=str(cache.path)) from error
         aside = max(cache.path.glob("damaged-*.db"))
         return verify(cache).model_copy(update={"damaged": 1, "set_aside": str(aside)})
-    states = Counter(state for _, state in found)
-    damaged = [row for row, state in found if state == "damaged"]
     moved = _move_out(cache, damaged) if damaged else None
     return VerifyReport(
-        entries=len(found),
+        entries=states.total(),
         sound=states["sound"],
         newer=states["newer"],
         damaged=len(damaged),
@@ -166,9 +207,8 @@ def state_of(row: Row) -> str:
     return "sound"
 
 
-def _move_out(cache: PassageCache, rows: list[Row]) -> Path:
-    from .answers import stamp
-    from .moving import writing_file
+def _move_out(cache: ExactCache, rows: list[Row]) -> Path:
+    from .aside import stamp  # which loads diskcache
 
     aside = cache.path / f"damaged-{stamp()}.jsonl"
     with (

@@ -514,7 +514,7 @@ def test_what_was_saved_is_told_over_runs_and_a_hit_writes_nothing(tmp_path: Pat
 
 def test_the_tally_survives_torn_lines_and_is_added_up(tmp_path: Path) -> None:
     tally = Tally(tmp_path)
-    tally.hit("disk", ("m", "s"), Usage(input=1))
+    tally.hit("disk", b'{"model": "m", "style": "s"}', Usage(input=1))
     tally.flush()
     file = tmp_path / "tally.jsonl"
     bad = [

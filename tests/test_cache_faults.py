@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
@@ -22,7 +23,7 @@ from rewriter.cache import seal as sealing
 from rewriter.errors import CacheError
 from rewriter.records import Answer
 
-KEY = "ab" * 32
+KEY, SMALL = "ab" * 32, "01" * 32
 RAW = bytes.fromhex(KEY)
 INSERT = "INSERT INTO Cache (key, raw, mode, filename, value, store_time) VALUES (?, ?, ?, ?, ?, 1.0)"
 
@@ -241,14 +242,25 @@ async def test_a_full_disk_fails_the_put_not_the_run(tmp_path: Path) -> None:
 
     with PassageCache(tmp_path) as cache:
         cache.put(KEY, Answer(text="before"))
+        await cache.aput(SMALL, Answer(text="small"))
         ((pages,),) = cache.store._sql("PRAGMA page_count").fetchall()
-        cache.store._sql(f"PRAGMA max_page_count = {pages}").fetchall()
+        writer = cache._together._thread
+        assert writer is not None
+        for limit in (cache.store._sql, lambda s: writer.submit(lambda: cache.store._sql(s)).result()):
+            limit(f"PRAGMA max_page_count = {pages}")  # each thread's connection has its own
         with pytest.raises(CacheError, match="full"):
             cache.put("cd" * 32, await ask())
+        with pytest.raises(CacheError, match="full"):
+            await cache.aput("cd" * 32, await ask())
         answer, hit = await cache.once("cd" * 32, ask)
         assert answer.text and not hit
         assert "full" in cache.notices[0]
         assert cache.get(KEY) == Answer(text="before")
+        # of those that were put at the same time, what fits is stored, and only who put the others hears of it
+        big = cache.aput("cd" * 32, await ask())
+        told = await asyncio.gather(big, cache.aput(SMALL, Answer(text="fits")), return_exceptions=True)
+        assert [type(t) for t in told] == [CacheError, type(None)]
+        assert cache.get(SMALL) == Answer(text="fits") and cache.get("cd" * 32) is None
 
 
 # --- many at once, killed ---

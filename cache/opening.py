@@ -1,0 +1,56 @@
+"""Which cache a user means: its folder, its limits, the server behind it, as the environment says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rewriter.errors import CacheError
+
+from .answers import PassageCache
+
+FOLDER_VARIABLE = "REWRITER_CACHE"
+SIZE_VARIABLE = "REWRITER_CACHE_SIZE"
+AGE_VARIABLE = "REWRITER_CACHE_DAYS"
+SHARED_VARIABLE = "REWRITER_CACHE_URL"
+
+
+def default_folder() -> Path:
+    """REWRITER_CACHE, or the user's cache folder by the system's custom."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("transcript-rewriter")) / "answers"
+
+
+def open_cache(path: Path | str | None = None, *, shared: str | None = None) -> PassageCache:
+    """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
+    REWRITER_CACHE_DAYS where they are set.
+
+    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it. Raises CacheError where it
+    cannot be opened or a limit is no number.
+    """
+    size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
+    folder = path if path is not None else default_folder()
+    limit = int(size) if size is not None else None
+    url = shared or os.environ.get(SHARED_VARIABLE)
+    if url:
+        from .shared import SharedCache
+
+        return SharedCache(folder, url, size_limit=limit, max_age=days)
+    return PassageCache(folder, size_limit=limit, max_age=days)
+
+
+def _limit(variable: str) -> float | None:
+    said = os.environ.get(variable)
+    if not said:
+        return None
+    try:
+        value = float(said)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise CacheError(f"{variable} is {said[:40]!r}.", remedy="Give a number above 0, or unset it.")
+    return value
