@@ -19,7 +19,7 @@ from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
 from rewriter.passages import DEFAULT_BUDGET
-from rewriter.pipeline import Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
+from rewriter.pipeline import How, Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
 from rewriter.purse import Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
 from rewriter.replays import CachedReplays
@@ -228,13 +228,20 @@ class Rewriter:
         """No call begins from now on: what needs one raises `error`. Calls under way are finished and stored."""
         self._stopped = self._stopped or error
 
-    async def _ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, bool]:
-        """The answer, and whether the cache had it. Stored before anyone judges it."""
+    async def _ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, How]:
+        """The answer, and how it was come by. Stored before anyone judges it."""
         if self.cache is None:
-            return await self._call(request), False
+            return await self._call(request), "asked"
         key = request_key(self.choice.endpoint, request)
         about = {"model": request.model, "style": self.settings.style, "prompt": prompt}
-        return await self.cache.once(key, lambda: self._call(request), about=about, refresh=self.settings.refresh)
+        answer, stored = await self.cache.once(
+            key, lambda: self._call(request), about=about, refresh=self.settings.refresh
+        )
+        return answer, self.bought(key) if stored else "asked"
+
+    def bought(self, key: str) -> How:
+        """How a stored answer was come by: an engine that bought it for this run says so, once."""
+        return "stored"
 
     async def _call(self, request: Request) -> Answer:
         async with self._starting:

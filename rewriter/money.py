@@ -15,6 +15,9 @@ from rewriter.records import Usage
 
 MILLION = 1_000_000
 
+# Behind a model's name in accounts: used through a provider's batch interface, at the price of that.
+BATCH = "@batch"
+
 _DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
@@ -32,20 +35,21 @@ def cost(usage: Usage, choice: Chosen) -> float | None:
     return 0.0 if choice.embedded else cost_of({choice.model: usage})
 
 
-def cost_of(spent: Mapping[str, Usage], *, batch: bool = False) -> float | None:
-    """Dollars for usage by model; None where the price of one is not known. `batch`: at the price of a provider's batch
-    interface.
+def cost_of(spent: Mapping[str, Usage]) -> float | None:
+    """Dollars for usage by model; None where the price of one is not known.
+
+    A model's name with BATCH behind it stands for what went through a provider's batch interface.
     """
     dollars = 0.0
-    for model, usage in spent.items():
-        price = price_of(model)
+    for name, usage in spent.items():
+        price = price_of(name.removesuffix(BATCH))
         if price is None:
             return None
         fresh = usage.input - usage.cached
         total = (
             fresh * price["input"] + usage.cached * price.get("cached", price["input"]) + usage.output * price["output"]
         )
-        dollars += total / MILLION * (price.get("batch", 1.0) if batch else 1.0)
+        dollars += total / MILLION * (price.get("batch", 1.0) if name.endswith(BATCH) else 1.0)
     return round(dollars, 6)
 
 

@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.formats.cues import SENTENCE_END, points
 from rewriter.glossary.reporting import totals
+from rewriter.money import BATCH
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.passages import regions, split
 from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, TermCount, Transcript, Usage, Verdict
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from rewriter.prompting import Hint, Style
 
 Messages = tuple[dict[str, str], ...]
-Ask = Callable[[Request, str], Awaitable[tuple[Answer, bool]]]
+How = Literal["asked", "batch", "stored"]
+Ask = Callable[[Request, str], Awaitable[tuple[Answer, How]]]
 Judge = Callable[[str, str], bool]
 
 # Code points of the text before a passage that the model may read. About two Chinese sentences: enough to know what a
@@ -71,8 +73,8 @@ class Replays(Protocol):
 class Means:
     """What a passage needs on its way: the style, the terms, the counter, and who answers.
 
-    `ask`, given a request and the ladder's rung, returns an answer and whether it came from the cache; `stronger` is a
-    second such way and its model's name.
+    `ask`, given a request and the ladder's rung, returns an answer and how it was come by: by a call, from a provider's
+    batch, or from the store, which costs nothing. `stronger` is a second such way and its model's name.
     """
 
     style: Style
@@ -234,12 +236,13 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
 
 async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> None:
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
-    answer, hit = await ask(request, rung)
+    answer, how = await ask(request, rung)
     attempt.ladder.append(rung)
     attempt.answer = answer
-    attempt.from_cache += hit
-    booked = attempt.saved if hit else attempt.spent
-    booked[request.model] = booked.get(request.model, Usage()) + answer.usage
+    attempt.from_cache += how == "stored"
+    booked = attempt.saved if how == "stored" else attempt.spent
+    name = request.model + BATCH if how == "batch" else request.model
+    booked[name] = booked.get(name, Usage()) + answer.usage
     attempt.truncated = answer.finish == "length"
     attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
 

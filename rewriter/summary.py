@@ -16,12 +16,12 @@ Spent = dict[str, Usage]
 class Price:
     """Dollars for usage by model, as the model in use is paid for."""
 
-    def __init__(self, choice: Chosen, *, batch: bool = False) -> None:
-        self._free, self._batch = choice.embedded, batch
+    def __init__(self, choice: Chosen) -> None:
+        self._free = choice.embedded
 
     def __call__(self, spent: Spent) -> float | None:
         """None where the price of a model is not known."""
-        return 0.0 if self._free else cost_of(spent, batch=self._batch)
+        return 0.0 if self._free else cost_of(spent)
 
 
 def file_entry(work: Work, outcomes: Sequence[Outcome], account: Mapping[str, int], price: Price) -> dict[str, Any]:

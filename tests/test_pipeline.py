@@ -40,18 +40,18 @@ GUTTED = "水泵昨天夜里坏了，今天早上已经恢复供水。"
 class Script:
     """Answers in turn, each a text or an Answer; a function answers from the request."""
 
-    def __init__(self, *answers: str | Answer | Callable[[str], str], hit: bool = False) -> None:
-        self.answers, self.hit = list(answers), hit
+    def __init__(self, *answers: str | Answer | Callable[[str], str], how: How = "asked") -> None:
+        self.answers, self.how = list(answers), how
         self.requests: list[Request] = []
 
-    async def __call__(self, request: Request, rung: str) -> tuple[Answer, bool]:
+    async def __call__(self, request: Request, rung: str) -> tuple[Answer, How]:
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if callable(answer):
             answer = answer(passage_of(request.messages))
         if isinstance(answer, str):
             answer = Answer(text=answer, usage=Usage(calls=1, input=10, output=5))
-        return answer, self.hit
+        return answer, self.how
 
 
 def means(ask: Ask, *, stronger: Ask | None = None, ladder: Ladder | None = None, **options: Any) -> Means:
@@ -95,7 +95,7 @@ def test_a_good_draft_ships_at_once() -> None:
 
 
 def test_a_stored_answer_costs_nothing() -> None:
-    [outcome] = one(Script(GOOD, hit=True))
+    [outcome] = one(Script(GOOD, how="stored"))
     assert (outcome.status, outcome.usage, outcome.from_cache) == ("cached", Usage(), 1)
 
 
@@ -214,7 +214,7 @@ def test_a_rewritten_context_comes_off() -> None:
 
 
 def test_no_endpoint_is_no_outcome() -> None:
-    async def down(request: Request, rung: str) -> tuple[Answer, bool]:
+    async def down(request: Request, rung: str) -> tuple[Answer, How]:
         raise ModelUnavailable("connection refused")
 
     work = work_on(SOURCE)
