@@ -26,8 +26,8 @@ _TOKEN = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:]\d+)*|[^\W\d_{_UNSPACED}]+(?:['�
 _SENTENCE = re.compile(r"[。！？!?…]+[”」』）)\"'’]*\s*|\.[\"'”’)]*\s+|\s*\n\s*")
 _CLAUSE = re.compile(r"[，,、；;：]\s*|:\s+")
 _OPENING = "「『（【《〈“‘([{"
-# Code points of a row: a sentence shorter than SHORT stands with the next one; where no sentence ends within LONG, a
-# clause's end must do. LONG is about three lines of a column.
+# Code points of a row: a sentence shorter than SHORT stands with the next one of its paragraph; where no sentence ends
+# within LONG, which is about three lines of a column, a clause's end must do.
 SHORT, LONG = 12, 110
 # Equal tokens between two differences that count as different too, where both differences are as long: a 的 that two
 # unrelated clauses share tells a reader nothing (the semantic clean-up of diff-match-patch).
@@ -102,8 +102,8 @@ def differences(
     left = list(pairwise([0, *cuts, len(source)]))
     right = list(pairwise([0, *bounds, len(result)]))
     edges = [*cuts, *(x for fix in drawn for x in (fix.start, fix.end))]
-    before = _with_fixes(_runs(source, lost, _cover([f.source for f in findings]), edges), drawn)
-    after = _runs(result, added, _cover([f.draft for f in findings]), bounds)
+    before = _with_fixes(_runs(source, lost, _cover([f.source if f.weight else None for f in findings]), edges), drawn)
+    after = _runs(result, added, _cover([f.draft if f.weight else None for f in findings]), bounds)
     sides = zip(_grouped(before, cuts), _grouped(after, bounds), left, right, _held(findings, left, right), strict=True)
     return [Row(*side) for side in sides]
 
@@ -175,11 +175,12 @@ def _extent(tokens: Sequence[re.Match[str]], first: int, end: int) -> Span:
 def _bounds(text: str) -> list[int]:
     """Ends of rows but the last: of sentences, and of clauses where a sentence is long."""
     stops = sorted(
-        [(m.end(), SHORT) for m in _SENTENCE.finditer(text)] + [(m.end(), LONG) for m in _CLAUSE.finditer(text)]
+        [(m.end(), 1 if "\n" in m[0] else SHORT) for m in _SENTENCE.finditer(text)]
+        + [(m.end(), LONG) for m in _CLAUSE.finditer(text)]
     )
     bounds = [0]
     for at, least in stops:
-        if at - bounds[-1] >= least and len(text) - at >= SHORT:
+        if at - bounds[-1] >= least and len(text) - at >= min(least, SHORT):
             bounds.append(at)
     return bounds[1:]
 
@@ -220,16 +221,17 @@ def _range(token: int, ops: Sequence[Op], ends: Sequence[int]) -> Span:
 
 def _best(low: int, high: int, here: Sequence[re.Match[str]], source: str) -> int:
     """The code point before one of the tokens low..high: behind a sentence's end, a clause's end, or the last."""
-    best, rank = high, 0
+    best, rank = _start(high, here, source), 0
     for token in range(low, high + 1):
-        between = source[here[token - 1].end() : _start(token, here, source)] if token else "\n"
-        quality = 2 if _SENTENCE.search(between) else 1 if _CLAUSE.search(between) else 0
-        if quality >= rank:
-            best, rank = token, quality
-    at = _start(best, here, source)
-    while at and source[at - 1] in _OPENING:
-        at -= 1
-    return at
+        behind, before = (here[token - 1].end() if token else 0), _start(token, here, source)
+        for quality, stop in ((2, _SENTENCE), (1, _CLAUSE)):
+            found = stop.search(source, behind, before)
+            if found and quality >= rank:
+                best, rank = found.end(), quality
+                break
+    while best and rank == 0 and source[best - 1] in _OPENING:
+        best -= 1
+    return best
 
 
 def _start(token: int, here: Sequence[re.Match[str]], source: str) -> int:
@@ -280,7 +282,10 @@ def _outside(cuts: Sequence[int], drawn: Sequence[_Drawn]) -> list[int]:
 
 
 def _cover(spans: Sequence[Span | None]) -> list[tuple[int, int, int]]:
-    """Findings' spans in order and apart, each with its number; the heaviest, which comes first, wins."""
+    """Findings' spans in order and apart, each with its number; the heaviest, which comes first, wins.
+
+    One without weight is about the whole (letter for letter the same, the other script) and covers nothing.
+    """
     taken: list[tuple[int, int, int]] = []
     for number, span in enumerate(spans):
         if span is None:

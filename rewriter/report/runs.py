@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rewriter.errors import InputError
-from rewriter.journal import JOURNAL, read_journal
+from rewriter.journal import JOURNAL, is_open, read_journal
 from rewriter.records import Fix, Outcome, Segment, Verdict
 from rewriter.report.differences import Placed, Row, differences
 
@@ -87,12 +87,23 @@ class FileView:
         i = bisect_right(self.segments, offset, key=lambda s: s.start) - 1
         return self.segments[max(i, 0)].begin if self.segments else None
 
+    def begins(self, passage: PassageView, rows: Sequence[Row]) -> list[float | None]:
+        """Seconds at which the words of each row begin; the start of the segment in which they do."""
+        o = passage.outcome
+        at = min([o.start, *(p.fix.start for p in passage.fixes)])
+        times: list[float | None] = []
+        for row in rows:
+            times.append(self.time_at(at))
+            at += sum(len(run.text) for run in row.source)
+        return times
+
 
 @dataclass(frozen=True)
 class RunView:
     """A run: its files in the order they were first met, settings, and summary (empty while none was written).
 
-    `sessions` are the starts and ends of its executions, as the journal has them (ISO 8601; an end may be missing).
+    `sessions` are the starts and ends of its executions, as the journal has them (ISO 8601; an end may be missing);
+    `going_on` says that the run is writing at this moment.
     """
 
     folder: Path
@@ -100,6 +111,7 @@ class RunView:
     settings: Event
     summary: Event
     sessions: tuple[tuple[str, str | None], ...] = ()
+    going_on: bool = False
 
     @property
     def passages(self) -> Iterator[tuple[FileView, PassageView]]:
@@ -135,6 +147,7 @@ def read_run(folder: str | Path, *, only: Sequence[str] = ()) -> RunView:
         settings=journal.settings or summary.get("settings", {}),
         summary=summary,
         sessions=tuple(journal.sessions),
+        going_on=is_open(folder),
     )
 
 
@@ -203,7 +216,7 @@ def _file(name: str, pages: _Pages | None, failed: str) -> FileView:
     fixes = tuple(Fix.model_validate(f) for f in event.get("fixes_list", ()))
     segments = tuple(_segments(event.get("segments", ())))
     written = pages.outcomes or [o for _, group in sorted(pages.open_passages.items()) for o in group]
-    outcomes = [Outcome.model_validate(o) for o in written]
+    outcomes = [_outcome(o) for o in written]
     return FileView(
         name=name,
         passages=tuple(_passages(outcomes, fixes, segments)),
@@ -217,6 +230,11 @@ def _file(name: str, pages: _Pages | None, failed: str) -> FileView:
         segments=segments,
         event=event,
     )
+
+
+def _outcome(dumped: Event) -> Outcome:
+    """An outcome as any version wrote it: what this one does not know is left out."""
+    return Outcome.model_validate({k: v for k, v in dumped.items() if k in Outcome.model_fields})
 
 
 def _segments(dumped: Iterable[Sequence[Any]]) -> Iterator[Segment]:

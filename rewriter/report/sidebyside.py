@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from rewriter.checks.align import align
 from rewriter.passages import split
 from rewriter.records import Finding, Record, Verdict
+from rewriter.report.visible import visible
 from rewriter.tokens import counter_for
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+__all__ = ["Comparison", "Row", "rows", "show", "visible"]
 
 # Tokens of a row at most: about two lines of a column, so that a finding is seen with its sentence and little else.
 ROW_TOKENS = 80
@@ -135,17 +138,3 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
         else:
             joined.append((a, b))
     return joined
-
-
-def visible(text: str) -> str:
-    """Control characters as their pictures (U+2400 block), so that a transcript cannot steer the terminal."""
-    return "".join(_picture(c) for c in text)
-
-
-def _picture(char: str) -> str:
-    code = ord(char)
-    if code < 0x20 and char != "\n":
-        return " " if char == "\t" else chr(0x2400 + code)
-    if 0x7F <= code < 0xA0 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
-        return "�"  # C1 controls and direction overrides
-    return char if not 0xD800 <= code < 0xE000 else "�"
