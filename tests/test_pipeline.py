@@ -16,6 +16,7 @@ from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.glossary import Glossary
 from rewriter.pipeline import (
     Ask,
+    How,
     Means,
     Work,
     account,
