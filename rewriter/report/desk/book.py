@@ -10,12 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 from rewriter.journal import JOURNAL
 from rewriter.records import Outcome
 from rewriter.report.desk.decisions import Decision, Kind, Review, State, digest, passage_ids
 from rewriter.report.runs import FileView, PassageView, RunView, read_run
+
+# Seconds between two readings of a journal that is being written.
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,26 +58,30 @@ def as_heard(view: PassageView) -> str:
 
 
 class Book:
-    """Runs under review, each with its decisions. A context manager: it holds the decisions' files open.
+    """Runs under review, each with its decisions. A context manager: it holds the decisions' files open for writing.
 
-    Raises what `read_run` and `Review` raise.
+    With `writing` false they are only read, so that a desk may have the runs open at the same time. Raises what
+    `read_run` and `Review` raise.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], *, writing: bool = True) -> None:
+        self.writing = writing
         self.folders = [folder.absolute() for folder in folders]
         self.reviews: list[Review] = []
         self.runs: list[RunView] = []
         self.entries: list[Entry] = []
         self._by_key: dict[str, Entry] = {}
         self._stamps: list[tuple[int, int]] = []
+        self._read = 0.0
         self._stack = ExitStack()
 
     def __enter__(self) -> Book:
         with ExitStack() as stack:
             runs = [read_run(folder) for folder in self.folders]
-            self.reviews = [stack.enter_context(Review(folder)) for folder in self.folders]
+            reviews = [Review(folder) for folder in self.folders]
+            self.reviews = [stack.enter_context(r) if self.writing else r.read() for r in reviews]
             self._stack = stack.pop_all()
-        self._stamps = [self._stamp(folder) for folder in self.folders]
+        self._stamps, self._read = [self._stamp(folder) for folder in self.folders], monotonic()
         self._take(runs)
         return self
 
@@ -90,12 +98,16 @@ class Book:
         return stat.st_mtime_ns, stat.st_size
 
     def refresh(self) -> None:
-        """Read the runs again whose journals have changed: the same command may have been run again meanwhile."""
+        """Read the runs again whose journals have changed: the same command may have been run again meanwhile.
+
+        The journal of a run that goes on changes all the time; it is read again now and then only.
+        """
         stamps = [self._stamp(folder) for folder in self.folders]
-        if stamps != self._stamps:
+        going_on = any(run.going_on for run in self.runs)
+        if stamps != self._stamps and (not going_on or monotonic() - self._read > PATIENCE):
             pairs = zip(stamps, self._stamps, self.folders, self.runs, strict=True)
             self._take([run if now == before else read_run(folder) for now, before, folder, run in pairs])
-            self._stamps = stamps
+            self._stamps, self._read = stamps, monotonic()
 
     def _take(self, runs: list[RunView]) -> None:
         self.runs = runs

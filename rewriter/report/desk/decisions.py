@@ -150,6 +150,11 @@ class Review:
         self.states = replay(read_decisions(self.path))
         return self
 
+    def read(self) -> Review:
+        """The decisions as they are now, without holding the file: nothing can be added."""
+        self.states = replay(read_decisions(self.path))
+        return self
+
     def _lock(self) -> None:
         """Two desks would overlook each other's decisions; the lock goes with the process, however it ends."""
         try:
