@@ -1,17 +1,15 @@
-"""The terminal's view of a comparison: rows tile both texts, marks stand where the findings are, nothing escapes."""
+"""The terminal's view of a comparison: marks stand where the differences are, in columns, and nothing escapes."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import rewriter
 from rewriter.checking import check_files
-from rewriter.report.sidebyside import Comparison, rows, show, visible
+from rewriter.report.sidebyside import Comparison, show
+from rewriter.report.visible import visible
 from talks import talk
 
 SOURCE = "水泵昨天夜里坏了，维修师傅从隔壁县城连夜赶来，今天早上已经恢复供水。下周还要再检查一次阀门。\n" * 3
@@ -22,30 +20,6 @@ def compare(source: str, rewrite: str) -> Comparison:
     return Comparison(source=source, rewrite=rewrite, verdict=rewriter.check(source, rewrite))
 
 
-PIECES = st.lists(
-    st.sampled_from(
-        ["果园今年收成不错，", "苹果主要卖到南方。", "The kiln cools for two days. ", "没有三十七座桥", "\n", "嗯"]
-    ),
-    max_size=30,
-).map("".join)
-
-
-@given(PIECES, PIECES)
-@settings(max_examples=80, deadline=None)
-def test_rows_tile_both_texts_and_hold_each_finding_once(source: str, rewrite: str) -> None:
-    compared = compare(source, rewrite)
-    found = rows(compared)
-    for spans, text in (([r.source for r in found], source), ([r.rewrite for r in found], rewrite)):
-        assert spans[0][0] == 0 and spans[-1][1] == len(text)
-        assert all(a[1] == b[0] for a, b in pairwise(spans))
-    held = [f for r in found for f in r.findings]
-    assert sorted(map(str, held)) == sorted(map(str, compared.verdict.findings))
-    for row in found:
-        for finding in row.findings:
-            at, span = (finding.source, row.source) if finding.source else (finding.draft, row.rewrite)
-            assert at is None or span[0] <= at[0] <= span[1]
-
-
 def test_what_was_lost_is_marked_in_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     show(compare(SOURCE, LOST), color="never")
     shown = capsys.readouterr().out
@@ -53,7 +27,7 @@ def test_what_was_lost_is_marked_in_its_row(capsys: pytest.CaptureFixture[str]) 
     assert shown.splitlines()[-1].startswith("rejected, score")
     assert shown.count("character ") == 1  # only the row with the finding
     show(compare(SOURCE, LOST), everything=True, color="never")
-    assert capsys.readouterr().out.count("character ") == len(rows(compare(SOURCE, LOST))) > 1
+    assert capsys.readouterr().out.count("character ") > 1
 
 
 @pytest.mark.parametrize(("color", "escapes"), [("always", True), ("never", False), ("auto", False)])
@@ -112,13 +86,32 @@ def test_subtitles_are_judged_with_their_times(rewrite: str, accepted: bool, say
     assert says in " ".join(f.message for f in verdict.findings)
 
 
-def test_a_long_document_is_shown_by_its_rows() -> None:
+def test_a_long_document_is_shown_by_its_rows(capsys: pytest.CaptureFixture[str]) -> None:
     source = talk(1500)
     compared = compare(source, source.replace("第1700号", "第1790号"))
-    found = rows(compared)
+    show(compared, color="never")
+    shown = capsys.readouterr().out
     assert len(source) > 60_000 and not compared.verdict.accepted
-    with_findings = [r for r in found if r.findings]
-    assert len(with_findings) == 1 and "第1700号" in source[slice(*with_findings[0].source)]
+    assert shown.count("character ") == 1 and "[~1700~]" in shown and "[~1790~]" in shown
+
+
+def test_each_kind_of_difference_has_a_sign_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    show(
+        compare("水泵昨天夜里坏了一次，今天早上才修好。", "水泵昨天晚上坏了，今天早上才终于修好。"),
+        everything=True,
+        color="never",
+    )
+    shown = "".join(capsys.readouterr().out.split())
+    assert "昨天[~夜里~]坏了[-一次-]" in shown and "昨天[~晚上~]坏了" in shown and "{+终于+}" in shown
+
+
+def test_a_narrow_terminal_shows_one_below_the_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    show(compare("水泵坏了，今天修好。", "水泵坏了，昨天修好。"), everything=True, color="never")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "水泵坏了，[~今~]天修好。" and lines[2] == "水泵坏了，[~昨~]天修好。"
 
 
 def test_a_loop_said_once_is_no_loss_and_spans_stay_true(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from rewriter.records import STATUSES, Finding, Outcome, Status
 from rewriter.report import plots, wording
 from rewriter.report.differences import Row, Run
 from rewriter.report.runs import FileView, PassageView, RunView, read_run
-from rewriter.report.totals import Totals, retention, totals
+from rewriter.report.totals import UNTOUCHED, Totals, needs_a_look, retention, totals
 from rewriter.report.visible import visible
 
 REPORT = "report.html"
@@ -35,8 +35,6 @@ KINDS = ("same", "lost", "added", "changed", "term", "fix")
 LONGEST_FIX = 60
 # The list of places to look at first, at the top: as many as are read at a glance.
 FIRST_PLACES = 12
-# A passage that came back as it was is no damage: it can be filtered for, but nobody is sent there.
-UNTOUCHED = "untouched"
 # White space with a line's end in it: one line's end is enough on the page.
 _BREAKS = re.compile(r"\s*\n\s*")
 # Code points from which a file's language is told.
@@ -133,7 +131,7 @@ def _title(run: RunView) -> str:
 def _shown(index: int, file: FileView, passage: PassageView) -> Shown:
     outcome = passage.outcome
     rows = passage.rejected_rows() or passage.rows()
-    look = 2 if outcome.status == "kept" else int(any(f.kind != UNTOUCHED for f in outcome.findings))
+    look = 2 if outcome.status == "kept" else int(needs_a_look(outcome))
     share = 1.0 if outcome.status == "kept" else retention(rows)
     return Shown(index, file, passage, rows, share, look)
 
@@ -186,7 +184,9 @@ def _files(run_files: Sequence[FileView], shown: Sequence[Shown]) -> list[dict[s
 def _remark(file: FileView) -> str:
     if file.failed:
         return f"failed: {file.failed}"
-    return "; ".join([*([] if file.finished else ["not finished"]), *map(str, file.event.get("notes", ()))])
+    done = len({p.outcome.index for p in file.passages})
+    open_ = [] if file.finished else [f"not finished: {done} of {file.expected} passages"]
+    return "; ".join([*open_, *map(str, file.event.get("notes", ()))])
 
 
 # --- data ------------------------------------------------------------------------------------------------------------

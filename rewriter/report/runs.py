@@ -66,7 +66,8 @@ class PassageView:
 class FileView:
     """One transcript of a run. `event` is the journal's `file` entry: usage, cost, terms, notes, sha256 and the like.
 
-    `finished` is false while its output has not been written; `failed` says why it could not be read at all. `fixes`
+    `finished` is false while its output has not been written, of `expected` passages (halves of one counted once);
+    `failed` says why it could not be read at all. `fixes`
     have spans in the transcript's text, as have `segments`, which only timed files have.
     """
 
@@ -78,6 +79,7 @@ class FileView:
     language: str = ""
     finished: bool = False
     failed: str = ""
+    expected: int = 0
     fixes: tuple[Fix, ...] = ()
     segments: tuple[Segment, ...] = ()
     event: Event = field(default_factory=dict)
@@ -167,6 +169,7 @@ class _Pages:
     """What the journal says of one file: its last entry, and the outcomes that belong to it or are still to get one."""
 
     event: Event | None = None
+    expected: int = 0
     outcomes: list[Event] = field(default_factory=list)
     open_outcomes: list[Event] = field(default_factory=list)
     open_passages: dict[int, list[Event]] = field(default_factory=dict)
@@ -186,7 +189,7 @@ class _Journal:
             self._start(event)
         elif kind == "end" and self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], str(event.get("at", "")))
-        elif kind in {"passage", "outcome", "file"}:
+        elif kind in {"begin", "passage", "outcome", "file"}:
             self._of_file(kind, event)
 
     def _start(self, event: Event) -> None:
@@ -200,7 +203,9 @@ class _Journal:
 
     def _of_file(self, kind: str, event: Event) -> None:
         pages = self.files.setdefault(str(event.get("file")), _Pages())
-        if kind == "passage" and event.get("outcomes"):
+        if kind == "begin":
+            pages.expected = int(event.get("passages", 0))
+        elif kind == "passage" and event.get("outcomes"):
             pages.open_passages[int(event["outcomes"][0].get("index", 0))] = event["outcomes"]
         elif kind == "outcome":
             pages.open_outcomes.append(event["outcome"])
@@ -226,6 +231,7 @@ def _file(name: str, pages: _Pages | None, failed: str) -> FileView:
         language=str(event.get("language", "")),
         finished=bool(event) and not event.get("failed"),
         failed=failed or str(event.get("failed", "")),
+        expected=max(pages.expected, len({o.index for o in outcomes})),
         fixes=fixes,
         segments=segments,
         event=event,

@@ -12,6 +12,9 @@ from rewriter.records import STATUSES, Fix, Outcome, Record, TermCount, Usage
 from rewriter.report.differences import Row
 from rewriter.report.runs import FileView, PassageView, RunView
 
+# A passage that came back as it was is no damage: it can be filtered for, but nobody is sent there.
+UNTOUCHED = "untouched"
+
 
 class FindingCount(Record):
     """Findings of a kind: in drafts that were turned down, and in text that ships."""
@@ -92,11 +95,16 @@ def totals(run: RunView) -> Totals:
         usage=usage,
         saved=sum(saved.values(), Usage()),
         from_cache=sum(o.from_cache for o in outcomes),
-        cost=_cost(run, spent, usage),
-        saved_cost=cost_of(saved) if saved else None,
+        cost=_written(run, "cost", spent),
+        saved_cost=_written(run, "cost_saved", saved),
         seconds=_seconds(run.sessions),
         talk=sum(_length(f) for f in run.files),
     )
+
+
+def needs_a_look(outcome: Outcome) -> bool:
+    """Whether a person should look: the passage was kept, or the guard or the glossary has a remark on it."""
+    return outcome.status == "kept" or any(f.kind != UNTOUCHED for f in outcome.findings)
 
 
 def retention(rows: Iterable[Row]) -> float:
@@ -178,12 +186,12 @@ def _by_model(usages: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
     return total
 
 
-def _cost(run: RunView, spent: Mapping[str, Usage], usage: Usage) -> float | None:
-    """What the run wrote down at its time; prices of today only where it wrote nothing."""
-    written = [file.event["cost"] for file in run.files if "cost" in file.event]
+def _written(run: RunView, key: str, usage: Mapping[str, Usage]) -> float | None:
+    """Dollars as the run wrote them down at its time; at the prices of today only where it wrote nothing."""
+    written = [file.event[key] for file in run.files if key in file.event]
     if written:
         return None if None in written else round(sum(written), 6)
-    return cost_of(spent) if spent else None if usage.calls else 0.0
+    return cost_of(usage)
 
 
 def _seconds(sessions: Sequence[tuple[str, str | None]]) -> float | None:
