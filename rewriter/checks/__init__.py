@@ -102,11 +102,16 @@ def _pair(line: str, number: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def checks_version() -> str:
-    """A string that changes whenever verdicts can: a hash of this package's modules and data files."""
+    """A string that changes whenever verdicts can: a hash of this package's modules and data files.
+
+    The glossary's list of usual words, by which `unusual` tells names, is one of them.
+    """
     import hashlib
     from pathlib import Path
 
+    here = Path(__file__).parent
+    words = [here.parent / "glossary" / name for name in ("words.py", "common_words.json")]
     digest = hashlib.sha256()
-    for path in sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in {".py", ".json"}):
+    for path in [*sorted(p for p in here.iterdir() if p.suffix in {".py", ".json"}), *words]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -91,8 +91,9 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
         if g.alike >= sound.ALIKE and min(new) >= "\u0250":
             continue  # heard differently, and no name in Latin letters
         words = [[weight_of(f) for f in side if f[0] != NUMBER] for side in (old, new)]
-        if min(max(w, default=0.0) for w in words) < NAMED_WEIGHT:
-            continue
+        light = min(max(w, default=0.0) for w in words) < NAMED_WEIGHT
+        if light and (len(old) + len(new) > SHORTEST_NAME or min(old + new) < "\u3400"):
+            continue  # but 中, grammar elsewhere, may be all that went of 中国
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
         term = _term(g, source, draft, distance(gaps, k))
         again = times[source.code[g.a : g.b] + "\0" + draft.code[g.c : g.d]] > 1
@@ -100,7 +101,12 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
             term = (g.a, g.b, g.c, g.d)
         if term:
             found.append(Segment("term", max(weight, FLOOR), *term))
-        elif g.alike < sound.ALIKE and not set(old) & set(new) and not any(f[0] == NUMBER for f in old + new):
+        elif (
+            not light
+            and g.alike < sound.ALIKE
+            and not set(old) & set(new)
+            and not any(f[0] == NUMBER for f in old + new)
+        ):
             found.append(Segment("changed", weight, g.a, g.b, g.c, g.d))
     return found
 
@@ -185,20 +191,24 @@ def _new_names(code: str, a: int, b: int, other: str, c: int, d: int) -> int:
 
 def _one_character(g: Gap, source: Tokens, draft: Tokens) -> tuple[int, int, int, int] | None:
     """北京 became 南京: where little was replaced, certain names must cover it on both sides."""
-    old = _covering(source.letters, g.a, g.b)
-    new = _covering(draft.letters, g.c, g.d) if old else None
-    if not old or not new or source.letters[slice(*old)] in draft.letters[max(0, g.c - MOVED_NEAR) : g.d + MOVED_NEAR]:
-        return None
-    if draft.letters[slice(*new)] in source.letters[max(0, g.a - MOVED_NEAR) : g.b + MOVED_NEAR]:
-        return None
-    return (*old, *new)
+    for at in (0, -1):  # the first characters of what was replaced, and the last: 像美国 became 中国
+        old = _covering(source.letters, range(g.a, g.b)[at])
+        new = _covering(draft.letters, range(g.c, g.d)[at]) if old else None
+        if old and new and not (_near(source, *old, draft, g.c, g.d) or _near(draft, *new, source, g.a, g.b)):
+            return (*old, *new)
+    return None
 
 
-def _covering(code: str, a: int, b: int) -> tuple[int, int] | None:
-    """The longest certain name that covers code[a:b]."""
+def _near(here: Tokens, a: int, b: int, there: Tokens, c: int, d: int) -> bool:
+    """Does here[a:b] stand near there[c:d] too?"""
+    return here.letters[a:b] in there.letters[max(0, c - MOVED_NEAR) : d + MOVED_NEAR]
+
+
+def _covering(code: str, at: int) -> tuple[int, int] | None:
+    """The longest certain name that covers the character at `at`."""
     names = _list()[0]
-    for size in range(LONGEST_NAME, max(SHORTEST_NAME, b - a) - 1, -1):
-        for i in range(max(0, b - size), min(a, len(code) - size) + 1):
+    for size in range(LONGEST_NAME, SHORTEST_NAME - 1, -1):
+        for i in range(max(0, at + 1 - size), min(at, len(code) - size) + 1):
             if code[i : i + size] in names:
                 return i, i + size
     return None

@@ -38,8 +38,10 @@ NO_NEGATION_BEFORE = {"别": "特分类级性区识个派差", "不": "要"}
 THIRD_PERSONS = frozenset("他她它")
 # After words that refuse or prevent, speakers say a negation too many (拒绝不出席, 避免不发生, 以免不), and editors
 # take it out; after 难免, 差点 and 好 it means nothing either.
-PLEONASTIC = ("拒绝", "避免", "防止", "禁止", "以免", "切忌", "难免", "否认", "差点", "差一点", "好")
+PLEONASTIC = ("拒绝", "避免", "防止", "禁止", "以免", "切忌", "难免", "否认", "差点", "差一点")
 _REACH = 4
+# 好不容易 is 好容易.
+_EASILY = "好不容"
 
 
 def negations(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
@@ -70,11 +72,17 @@ def _bare(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Did nothing go but the negation and its carrier, or was the rest only corrected (半不会 became 般会)?"""
     rest = [f for f in source.forms[g.a : g.b] if f not in NEGATIONS]
     if g.d == g.c:
-        return g.b - g.a <= LONGEST_LOST and all(f in CARRIERS for f in rest)
+        if g.b - g.a > 1 and source.code[g.a : g.b] in (
+            source.code[2 * g.a - g.b : g.a],
+            source.code[g.b : 2 * g.b - g.a],
+        ):
+            return False  # I can't I can't
+        stays = {*source.forms[max(0, g.a - 1) : g.a], *source.forms[g.b : g.b + 1]}  # 听听不懂 became 听懂
+        return g.b - g.a <= LONGEST_LOST and all(f in CARRIERS or f in stays for f in rest)
     new = draft.forms[g.c : g.d]
     if g.b - g.a > LONGEST_REPLACED or not rest or not NEGATIONS.isdisjoint(new):
         return False
-    return sound.alike(rest, new) >= sound.ALIKE
+    return CARRIERS.issuperset(rest + new) or sound.alike(rest, new) >= sound.ALIKE
 
 
 def _asked(g: Gap, i: int, source: Tokens, draft: Tokens) -> bool:
@@ -97,10 +105,10 @@ def _denies(source: Tokens, i: int, end: int) -> bool:
     if form == "别" and (after == "是" or (before in THIRD_PERSONS and _heads_clause(source, i - 1))):
         return False
     if (i + 1 < end and after in NO_NEGATION_AFTER.get(form, ())) or (
-        before and before in NO_NEGATION_BEFORE.get(form, ())
+        before and before in NO_NEGATION_BEFORE.get(form, ()) and i + 1 < end
     ):
         return False
-    if "".join(forms[max(0, i - _REACH) : i]).endswith(PLEONASTIC):
+    if "".join(forms[max(0, i - _REACH) : i]).endswith(PLEONASTIC) or "".join(forms[max(0, i - 1) : i + 2]) == _EASILY:
         return False
     return not _tagged(source, i)
 
@@ -112,6 +120,8 @@ def _heads_clause(source: Tokens, i: int) -> bool:
 
 def _tagged(source: Tokens, i: int) -> bool:
     """A negation before a stop (看过没？, 看过没有， right, no, but not.) tags or breaks off."""
+    if source.forms[i] == "not" and i and source.forms[i - 1] in CARRIERS:
+        return False  # it didn't.
     last = i + 1 if source.forms[i] == "没" and source.forms[i + 1] == "有" else i
     end = source.end(last)
     follow = source.text[end : end + 1]
@@ -120,9 +130,19 @@ def _tagged(source: Tokens, i: int) -> bool:
 
 def _kept(g: Gap, i: int, source: Tokens, draft: Tokens) -> bool:
     """Is the denial said again close by, in other words in the draft, or is it a false start said again?"""
-    here = sum(1 for f in source.forms[max(0, g.a - NEAR) : g.b + NEAR] if f in NEGATIONS)
-    there = sum(1 for f in draft.forms[max(0, g.c - NEAR) : g.d + NEAR] if f in NEGATIONS)
+    here = max(1, _count(source.forms, max(0, g.a - NEAR), g.b + NEAR))
+    there = _count(draft.forms, max(0, g.c - NEAR), g.d + NEAR)
     return there >= here or (there > 0 and _again(source.code, i)) or _complement(source.forms, i)
+
+
+def _count(forms: list[str], start: int, end: int) -> int:
+    """How many negations forms[start:end] has, those left out that are part of another word (别人, 特别)."""
+    return sum(
+        f in NEGATIONS
+        and forms[i + 1 : i + 2] != ["人"]
+        and (forms[i - 1 : i] or [""])[0] not in NO_NEGATION_BEFORE.get(f, "")
+        for i, f in enumerate(forms[start:end], start)
+    )
 
 
 def _again(code: str, i: int) -> bool:
