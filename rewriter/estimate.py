@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,50 +13,89 @@ from rewriter.cache import request_key
 from rewriter.fixes import detect_language
 from rewriter.formats import Source
 from rewriter.glossary import Glossary
-from rewriter.money import cost
+from rewriter.history import MESSAGE_TOKENS, REPLY_TOKENS, History
 from rewriter.passages import DEFAULT_BUDGET
-from rewriter.pipeline import Means, Work, prepare, request_for
+from rewriter.pipeline import Means, Work, first_request, prepare, replayed
+from rewriter.purse import MessageTokens
 from rewriter.records import Passage, Request, Usage
+from rewriter.summary import Price
 from rewriter.tokens import counter_for
 
-# A rewrite is about as long as its source; the most a rejected passage costs is its first answer, one repair (which
-# carries the first answer along), and two halves.
-MOST_ANSWERS = 3
+# Standard deviations of the range that is given: about nineteen runs in twenty fall in it.
+SIGMAS = 2.0
 
 
 def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
-    """Totals over the sources. `input` and `output` are tokens of the first answers; `*_most` include every rung."""
-    total = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "input": 0, "output": 0}
+    """Totals over the sources.
+
+    `cached` passages have a stored answer and `replayed` ones a near passage's rewrite: they take no tokens. `input`
+    and `output` are the tokens to expect, repairs included as past runs with this model and style had them; `*_least`
+    and `*_most` the range, narrower the more passages there are. `history` is how many past passages it rests on.
+    """
+    counts = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "replayed": 0}
+    tokens, asked = [0, 0], 0
+    count = MessageTokens(rewriter.counter)
     for source in sources:
         transcript = formats.read_bytes(source.read(), name=source.name, format=None)
         work = rewriter.prepare(transcript)
         means = rewriter.means(rewriter.language(transcript))
-        total["files"] += 1
-        total["characters"] += len(transcript.text)
+        counts["files"] += 1
+        counts["characters"] += len(transcript.text)
         for passage in work.passages[: rewriter.settings.limit]:
-            request = first_request(work, passage, means)
-            total["passages"] += 1
-            if rewriter.cache is not None and request_key(rewriter.choice.endpoint, request) in rewriter.cache:
-                total["cached"] += 1
+            counts["passages"] += 1
+            free = _free(rewriter, work, passage, means)
+            if free:
+                counts[free] += 1
                 continue
-            total["input"] += sum(means.counter.count_many([m["content"] for m in request.messages]))
-            total["output"] += passage.tokens
-    most = {"input_most": total["input"] * MOST_ANSWERS, "output_most": total["output"] * MOST_ANSWERS}
+            asked += 1
+            expected = expected_of(first_request(work, passage, means), passage, count)
+            tokens = [tokens[0] + expected[0], tokens[1] + expected[1]]
+    return {**counts, **_with_range(rewriter, tokens, asked)}
+
+
+def _free(rewriter: Rewriter, work: Work, passage: Passage, means: Means) -> str | None:
+    """How a passage is had without a call, if it is."""
+    if rewriter.cache is None:
+        return None
+    if request_key(rewriter.choice.endpoint, first_request(work, passage, means)) in rewriter.cache:
+        return "cached"
+    return "replayed" if replayed(work, passage, means) else None
+
+
+def expected_of(request: Request, passage: Passage, count: MessageTokens) -> tuple[int, int]:
+    """Input and output tokens of a first request, with the chat format's own, and of an answer as long as its text."""
+    around = MESSAGE_TOKENS * len(request.messages) + REPLY_TOKENS
+    return sum(count(m["content"]) for m in request.messages) + around, passage.tokens
+
+
+def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[str, Any]:
+    choice = rewriter.choice
+    cache = rewriter.cache
+    history = History.read(cache.path if cache is not None else None)
+    factors = history.factors(choice.model, rewriter.settings.style)
+    expected = Usage(calls=asked, input=round(tokens[0] * factors.input), output=round(tokens[1] * factors.output))
+    # the passages' surpluses are independent, and the factors themselves rest on so many passages
+    past = history.patterns.get(f"{choice.model}|{rewriter.settings.style}")
+    known = past.passages if past else 1
+    share = SIGMAS * factors.spread * (math.sqrt(1 / max(1, asked)) + math.sqrt(1 / max(1, known)))
+    least = Usage(
+        input=round(expected.input * max(0.0, 1 - share)), output=round(expected.output * max(0.0, 1 - share))
+    )
+    most = Usage(input=round(expected.input * (1 + share)), output=round(expected.output * (1 + share)))
+    price = Price(choice)
     return {
-        **total,
-        **most,
-        "model": rewriter.choice.model,
-        "cost": cost(Usage(input=total["input"], output=total["output"]), rewriter.choice),
-        "cost_most": cost(Usage(input=most["input_most"], output=most["output_most"]), rewriter.choice),
+        "input": expected.input,
+        "output": expected.output,
+        "input_least": least.input,
+        "output_least": least.output,
+        "input_most": most.input,
+        "output_most": most.output,
+        "history": past.passages if past else 0,
+        "model": choice.model,
+        "cost": price({choice.model: expected}),
+        "cost_least": price({choice.model: least}),
+        "cost_most": price({choice.model: most}),
     }
-
-
-def first_request(work: Work, passage: Passage, means: Means) -> Request:
-    """The request a passage begins its ladder with."""
-    text = passage.text.strip()
-    hints = means.glossary.for_prompt(text)
-    messages = prompting.build(means.style, passage=text, hints=hints, context=work.context(passage))
-    return request_for(means.model, messages, passage.tokens, means)
 
 
 def passages(source: str, *, budget: int | None, style: str, glossary: Sequence[str]) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class Replays(Protocol):
     def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
         """A rewrite of `text` that `judge(text, rewrite)` accepts; None also where the request itself is answered."""
 
+    def would(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> bool:
+        """Whether `find` would find one now; nothing is counted."""
+
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
         """Keep an accepted draft of `text`, for transcripts to come."""
 
@@ -206,6 +209,23 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
         await _try(attempt, request_for(means.model, again, attempt.tokens, means), "repair", means.ask, means)
     if means.replays is not None and attempt.accepted and attempt.answer is not None:
         means.replays.keep(request, attempt.text, hints, attempt.draft, attempt.answer)
+
+
+def first_request(work: Work, passage: Passage, means: Means) -> Request:
+    """The request that a passage begins its ladder with."""
+    text = passage.text.strip()
+    hints = means.glossary.for_prompt(text)
+    messages = prompting.build(means.style, passage=text, hints=hints, context=work.context(passage))
+    return request_for(means.model, messages, passage.tokens, means)
+
+
+def replayed(work: Work, passage: Passage, means: Means) -> bool:
+    """Whether a passage's rewrite would be replayed from a near one's."""
+    if means.replays is None:
+        return False
+    text = passage.text.strip()
+    hints, request = means.glossary.for_prompt(text), first_request(work, passage, means)
+    return means.replays.would(request, text, hints, lambda s, d: judge(s, d, means).accepted)
 
 
 def _replay(attempt: _Attempt, request: Request, hints: Sequence[Hint], means: Means) -> bool:

@@ -11,6 +11,8 @@ from rewriter.money import Chosen, cost_of, price_of
 from rewriter.records import Request, Usage
 from rewriter.tokens import TokenCounter
 
+MESSAGES_HELD = 64
+
 
 @dataclass
 class Account:
@@ -25,6 +27,22 @@ class Account:
         self.paid = usage
 
 
+class MessageTokens:
+    """Counts tokens of messages; the prompt's own, which come again and again, are counted once."""
+
+    def __init__(self, counter: TokenCounter) -> None:
+        self._counter = counter
+        self._known: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        """Tokens of one message."""
+        if text not in self._known:
+            if len(self._known) >= MESSAGES_HELD:
+                self._known.clear()
+            self._known[text] = self._counter.count(text)
+        return self._known[text]
+
+
 class Purse:
     """Limits for the calls of one process: `most_cost` in US dollars, `most_tokens` input and output together.
 
@@ -37,7 +55,7 @@ class Purse:
         self.most_cost, self.most_tokens = most_cost, most_tokens
         self.spent: dict[str, Usage] = {}
         self._open: dict[int, Account] = {}
-        self._counted: dict[str, int] = {}
+        self._count: MessageTokens | None = None
 
     @contextmanager
     def open(self, request: Request, counter: TokenCounter, choice: Chosen) -> Iterator[Account]:
@@ -57,16 +75,9 @@ class Purse:
 
     def _expected(self, request: Request, counter: TokenCounter) -> Usage:
         """Tokens of the messages, and an answer as long as the last of them: a rewrite is hardly longer."""
-        counts = [self._count(m["content"], counter) for m in request.messages]
+        count = self._count = self._count or MessageTokens(counter)
+        counts = [count(m["content"]) for m in request.messages]
         return Usage(calls=1, input=sum(counts), output=counts[-1] if counts else 0)
-
-    def _count(self, text: str, counter: TokenCounter) -> int:
-        """Tokens of a message; those of the prompt's own messages are counted once."""
-        if text not in self._counted:
-            if len(self._counted) > 64:
-                self._counted.clear()
-            self._counted[text] = counter.count(text)
-        return self._counted[text]
 
     def _look(self, account: Account, choice: Chosen) -> None:
         booked = dict(self.spent)

@@ -46,6 +46,15 @@ class CachedReplays:
             return None
         return found.rewrite if found else None
 
+    def would(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> bool:
+        """See pipeline.Replays."""
+        try:
+            scope = self._scope(request, hints)
+            return self._cache.would_replay(scope, text, judge, drops_hesitations=self._drops)
+        except CacheError as error:
+            self._tell(error)
+            return False
+
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
         """See pipeline.Replays."""
         about = {"model": request.model, "style": self._style.name, "prompt": self._style.digest}

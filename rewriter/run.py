@@ -18,11 +18,14 @@ from rewriter import formats, logs, prompting, summary
 from rewriter.api import Rewriter, Watch, assemble
 from rewriter.atomic import write_whole
 from rewriter.errors import BudgetExceeded, InputError, Interrupted, RewriterError, UsageError
+from rewriter.estimate import expected_of
 from rewriter.formats import Source
+from rewriter.history import Observer
 from rewriter.journal import JOURNAL, Journal
 from rewriter.past import Past
-from rewriter.pipeline import Work
-from rewriter.records import Outcome, Passage
+from rewriter.pipeline import Means, Work, first_request
+from rewriter.purse import MessageTokens
+from rewriter.records import Outcome, Passage, Usage
 from rewriter.settings import fingerprint
 
 SUMMARY = "summary.json"
@@ -72,6 +75,7 @@ class Run:
         self.price = summary.Price(rewriter.choice)
         self._reports: dict[int, dict[str, Any]] = {}
         self._open: dict[int, int] = {}  # code points of the files begun and not finished
+        self._observer = Observer(rewriter.choice.model, rewriter.settings.style)
         self._failure: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
         for source in sources:
@@ -123,6 +127,8 @@ class Run:
             done = self.last_summary = self._summary(time.time() - started)
             journal.add("end", at=_now(), exit=done["exit"], stopped=done["stopped"] is not None)
             journal.sync()
+        if (cache := self.rewriter.cache) is not None:
+            self._observer.save(cache.path)
         write_whole(self.out / SUMMARY, json.dumps(done, ensure_ascii=False, indent=1).encode() + b"\n")
         logs.event("run_end", **{k: v for k, v in done.items() if k not in {"reports", "settings"}})
         return int(done["exit"])
@@ -231,6 +237,7 @@ class Run:
         self, source: Source, work: Work, hashes: dict[str, str], journal: Journal, fed: Callable[[], None]
     ) -> dict[str, Any]:
         name, began = source.output.as_posix(), time.time()
+        means = self.rewriter.means(self.rewriter.language(work.transcript))
         keys: dict[int, str] = {}
 
         def known(passage: Passage) -> list[Outcome] | None:
@@ -241,6 +248,7 @@ class Run:
 
         def arrived(passage: Passage, new: list[Outcome]) -> None:
             self._seen(name, new)
+            self._observe(work, passage, new, means)
             key = keys.pop(passage.index, None) or self._key(work, passage)
             if not any(o.unanswered for o in new):
                 dumped = [o.model_dump(mode="json") for o in new]
@@ -264,6 +272,17 @@ class Run:
         logs.event("file_end", file=name, passages=report["passages"], cost=report["cost"], seconds=report["seconds"])
         self.progress.done(report, source.size)
         return report
+
+    def _observe(self, work: Work, passage: Passage, outcomes: Sequence[Outcome], means: Means) -> None:
+        """Set what the passage took beside what was to be expected, where no stored answer had a part in it."""
+        usage = sum((o.usage for o in outcomes), Usage())
+        if usage.calls and not any(o.from_cache or o.unanswered for o in outcomes) and self._observer.wants():
+            expected = expected_of(first_request(work, passage, means), passage, self._tokens)
+            self._observer.add(*expected, usage)
+
+    @cached_property
+    def _tokens(self) -> MessageTokens:
+        return MessageTokens(self.rewriter.counter)
 
     def _seen(self, name: str, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -43,6 +43,7 @@ FLOORS = {
     "rewriter.api": 5,
     "rewriter.checking": 5,
     "rewriter.estimate": 5.5,
+    "rewriter.history": 2,
     "rewriter.run": 5.5,
     "rewriter.status": 5,
     "rewriter.progress": 5.5,

@@ -131,16 +131,20 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
         return
     click.echo(
         f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, "
-        f"{plan['cached']} of them in the cache"
+        f"{plan['cached']} of them in the cache, {plan['replayed']} to be replayed"
     )
     click.echo(
-        f"tokens: {plan['input']} in, {plan['output']} out; "
-        f"with repairs up to {plan['input_most']} in, {plan['output_most']} out"
+        f"tokens: {plan['input']} in ({plan['input_least']} to {plan['input_most']}), "
+        f"{plan['output']} out ({plan['output_least']} to {plan['output_most']})"
     )
+    if not plan["history"]:
+        click.echo("No run with this model and style is on record yet: repairs are not foreseen.")
     if plan["cost"] is None:
         click.echo(f"cost: unknown, no price for {plan['model']}; add one under [prices] in rewriter.toml")
     else:
-        click.echo(f"cost: ${plan['cost']:.4f}, with repairs up to ${plan['cost_most']:.4f} ({plan['model']})")
+        click.echo(
+            f"cost: ${plan['cost']:.4f} (${plan['cost_least']:.4f} to ${plan['cost_most']:.4f}, {plan['model']})"
+        )
 
 
 @click.command(cls=Command, epilog="Example:\nrewriter split talk.txt --json")
