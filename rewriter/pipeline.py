@@ -19,8 +19,9 @@ from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.formats.cues import SENTENCE_END, points
 from rewriter.glossary.reporting import totals
-from rewriter.money import BATCH
+from rewriter.model.stretches import put_back, stretches
 from rewriter.model.unwrap import unwrap, without_context
+from rewriter.money import BATCH
 from rewriter.passages import regions, split
 from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, TermCount, Transcript, Usage, Verdict
 from rewriter.settings import Ladder
@@ -161,7 +162,7 @@ class _Attempt:
 
 
 async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Outcome]:
-    """Climb the ladder for one passage: ask, ask again naming the losses, halve, ask a stronger model, keep.
+    """Climb the ladder for one passage: ask, ask again for what was lost, halve, ask a stronger model, keep.
 
     Returns one outcome, or one for each half where the passage had to be cut. A rejected draft is in no outcome's
     text. Raises ModelConfigError where asking cannot help, and ModelUnavailable where the endpoint is down.
@@ -205,10 +206,32 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
     for _ in range(repairs):
         if attempt.accepted or attempt.truncated or attempt.verdict is None:
             break
+        if wrong := stretches(attempt.text, attempt.draft, attempt.verdict.findings):
+            await _ask_for_stretches(attempt, wrong, means)
+            continue
         again = prompting.repair(means.style, messages, attempt.draft, attempt.verdict.findings)
         await _try(attempt, request_for(means.model, again, attempt.tokens, means), "repair", means.ask, means)
     if means.replays is not None and attempt.accepted and attempt.answer is not None:
         means.replays.keep(request, attempt.text, hints, attempt.draft, attempt.answer)
+
+
+async def _ask_for_stretches(attempt: _Attempt, spans: Sequence[tuple[int, int]], means: Means) -> None:
+    """Ask for the clauses that the draft got wrong, each as a passage of its own, and judge the draft with them in."""
+    drafts = []
+    for start, end in spans:
+        text = attempt.text[start:end].strip()
+        before = attempt.text[max(0, start - CONTEXT_CHARACTERS) : start].strip() or attempt.context
+        part = _Attempt(text, before, means.counter.count(text), spent=attempt.spent, saved=attempt.saved)
+        hints = means.glossary.for_prompt(text)
+        messages = prompting.build(means.style, passage=text, hints=hints, context=before)
+        await _try(part, request_for(means.model, messages, part.tokens, means), "repair", means.ask, means)
+        attempt.from_cache += part.from_cache
+        drafts.append(part.draft)
+    attempt.ladder.append("repair")
+    attempt.draft = with_paragraphs(put_back(attempt.text, attempt.draft, spans, drafts), attempt.text)
+    attempt.verdict = judge(attempt.text, attempt.draft, means)
+    if attempt.answer is not None:
+        attempt.answer = attempt.answer.model_copy(update={"text": attempt.draft})
 
 
 def first_request(work: Work, passage: Passage, means: Means) -> Request:
