@@ -13,7 +13,7 @@ from rewriter.cache import request_key
 from rewriter.fixes import detect_language
 from rewriter.formats import Source
 from rewriter.glossary import Glossary
-from rewriter.history import MESSAGE_TOKENS, REPLY_TOKENS, History
+from rewriter.history import MESSAGE_TOKENS, REPLY_TOKENS, Factors, History
 from rewriter.passages import DEFAULT_BUDGET
 from rewriter.pipeline import Means, Work, first_request, prepare, replayed
 from rewriter.purse import MessageTokens
@@ -73,7 +73,8 @@ def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[s
     cache = rewriter.cache
     history = History.read(cache.path if cache is not None else None)
     factors = history.factors(choice.model, rewriter.settings.style)
-    expected = Usage(calls=asked, input=round(tokens[0] * factors.input), output=round(tokens[1] * factors.output))
+    taken, given = tokens[0] * factors.input, tokens[1] * factors.output
+    expected = _usage(taken, given, factors)
     # the passages' surpluses are independent, and the factors themselves rest on so many passages
     past = history.patterns.get(f"{choice.model}|{rewriter.settings.style}")
     known = past.passages if past else 1
@@ -96,6 +97,10 @@ def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[s
         "cost_least": price({choice.model: least}),
         "cost_most": price({choice.model: most}),
     }
+
+
+def _usage(taken: float, given: float, factors: Factors) -> Usage:
+    return Usage(input=round(taken), cached=round(taken * factors.cached), output=round(given))
 
 
 def passages(source: str, *, budget: int | None, style: str, glossary: Sequence[str]) -> dict[str, Any]:

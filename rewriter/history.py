@@ -35,12 +35,13 @@ MESSAGE_TOKENS, REPLY_TOKENS = 4, 3
 
 
 class Pattern(Record):
-    """Sums over passages: expected and real input and output tokens, and the squares of input's relative surplus."""
+    """Sums over passages: expected and real tokens, cached ones among the input, and squares of the relative surplus."""
 
     passages: int = 0
     expected_input: float = 0.0
     expected_output: float = 0.0
     input: float = 0.0
+    cached: float = 0.0
     output: float = 0.0
     squares: float = 0.0
 
@@ -53,15 +54,17 @@ class Pattern(Record):
             expected_input=self.expected_input * weight + expected_input,
             expected_output=self.expected_output * weight + expected_output,
             input=self.input * weight + usage.input,
+            cached=self.cached * weight + usage.cached,
             output=self.output * weight + usage.output,
             squares=self.squares * weight + (ratio - 1.0) ** 2,
         )
 
 
 class Factors(NamedTuple):
-    """Real tokens for each expected one, and the relative uncertainty of a sum over one passage."""
+    """Real tokens for each expected one, the cached share of input, and the relative uncertainty for one passage."""
 
     input: float
+    cached: float
     output: float
     spread: float
 
@@ -85,9 +88,10 @@ class History(Record):
         """What to expect of a model in a style."""
         past = self.patterns.get(f"{model}|{style}", Pattern())
         if past.passages < FEWEST:
-            return Factors(1.0, ANSWER_SHARE.get(style, 1.0), 0.5)
+            return Factors(1.0, 0.0, ANSWER_SHARE.get(style, 1.0), 0.5)
         spread = math.sqrt(past.squares / past.passages)
-        return Factors(past.input / past.expected_input, past.output / past.expected_output, spread)
+        cached = past.cached / max(1.0, past.input)
+        return Factors(past.input / past.expected_input, cached, past.output / past.expected_output, spread)
 
 
 class Observer:

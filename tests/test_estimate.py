@@ -92,6 +92,6 @@ def test_a_history_is_kept_by_model_and_style_and_forgets(tmp_path: Path) -> Non
         seen.save(tmp_path)
     found = History.read(tmp_path).factors("m", "clean")
     assert 1.5 < found.input < 2.0 and found.input == pytest.approx(found.output)
-    assert History.read(tmp_path).factors("m", "formal") == Factors(1.0, 0.87, 0.5)
+    assert History.read(tmp_path).factors("m", "formal") == Factors(1.0, 0.0, 0.87, 0.5)
     (tmp_path / "history.json").write_text("{not json")
     assert History.read(tmp_path) == History()
