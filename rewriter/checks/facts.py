@@ -21,10 +21,15 @@ NEAR = 12
 # What may have gone, and what may have come, along with a number, in content characters, for the number still to
 # count as lost or changed alone. A recogniser that misheard a whole stretch misheard the numbers in it too.
 COMPANY_LOST, COMPANY_NEW = 1.5, 2.5
+# The same where the number stands first on both sides, beside what stayed: what follows it went for other reasons.
+HEADED_LOST, HEADED_NEW = 6.0, 4.0
 # The same number said again within so many tokens is a stutter or a correction.
 REPEAT = 3
 # From this many digits on, trailing zeros are a scale (million) and not compared.
 LONG_NUMBER = 5
+# Digits of a long number's beginning by which it is the same number cut short, among Chinese characters. Recognisers
+# of English leave less of it (80 million for 83 million).
+LONG_PREFIX = 2
 # Digits of a year, which recognisers shorten (2020 to 202) like no other number.
 YEAR = 4
 # So many pairs of an old and a new number are looked at; a gap with more of them is no slip of a recogniser.
@@ -32,6 +37,7 @@ PAIRS = 64
 # What a number weighs in a finding: enough to be told where it does not reject.
 WEIGHT = 1.5
 MEASURES = frozenset("个")
+TIMES = frozenset("年月日号点时分秒")
 # What a single numeral belongs to: 周五, 第三, 星期六.
 _COUNTED = frozenset("周週第期拜")
 # Words that recognisers write as numbers.
@@ -60,15 +66,17 @@ def numbers(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
 
 def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[Segment]:
     here = [f for f in draft.forms[g.c : g.d] if f[0] == NUMBER]
+    lost, here = _ungrouped(lost, here, source)
     old = [source.forms[i] for i in lost]
     gone = _gone(g, lost, here, source, draft)
     if not gone or _same_digits(old, here) or _stutter(g, lost, source, draft):
         return []
+    english = any(f < "\u3400" for f in source.forms[max(0, g.a - 1) : g.a] + source.forms[g.b : g.b + 1])
     certain = _unscaled(old, here) or (
         _alone(g, source, draft)
         and not _slight(lost, here, source)
         and not _taken_back(lost[-1], source)
-        and not (len(old) * len(here) <= PAIRS and any(_grown(o, n) for o in old for n in here))
+        and not (len(old) * len(here) <= PAIRS and any(_grown(o, n, english) for o in old for n in here))
     )
     kind = "number" if certain else "number?"
     return [Segment(kind, WEIGHT * (b - a), a, b, g.c, g.d) for a, b in _runs(gone)]
@@ -107,9 +115,15 @@ def _said(forms: list[str]) -> Counter[str]:
     last: dict[str, int] = {}
     for i, form in enumerate(forms):
         if form[0] == NUMBER:
-            said[form] += i - last.get(form, -REPEAT - 1) > REPEAT
+            before = last.get(form, -REPEAT - 1)
+            said[form] += i - before > REPEAT or _units(forms[before + 1 : before + 2], forms[i + 1 : i + 2])
             last[form] = i
     return said
+
+
+def _units(left: list[str], right: list[str]) -> bool:
+    """5月5日: are these two different parts of a date or time?"""
+    return left != right and TIMES.issuperset(left + right)
 
 
 def _slight(lost: list[int], here: list[str], source: Tokens) -> bool:
@@ -137,6 +151,16 @@ def _same_digits(left: list[str], right: list[str]) -> bool:
     return (timed or len(left) + len(right) > 2) and bool(right) and digits[0] == digits[1]
 
 
+def _ungrouped(lost: list[int], here: list[str], source: Tokens) -> tuple[list[int], list[str]]:
+    """The numbers of either side that were not only grouped otherwise: 9 and 4 of 9th, 20 20 and 4th, 2020."""
+    for k in range(len(lost) - 1):
+        joined = NUMBER + source.forms[lost[k]][1:] + source.forms[lost[k + 1]][1:]
+        if joined in here and len(lost) > 2 and len(lost) <= PAIRS:
+            at = here.index(joined)
+            return _ungrouped([*lost[:k], *lost[k + 2 :]], [*here[:at], *here[at + 1 :]], source)
+    return lost, here
+
+
 def _unscaled(old: list[str], new: list[str]) -> bool:
     """305 million became 305, 5.1 million became million: the amount or its scale was left out."""
     if len(old) != 1 or len(new) != 1:
@@ -147,7 +171,7 @@ def _unscaled(old: list[str], new: list[str]) -> bool:
     return digits[0] == digits[1] and len(old[0]) - len(new[0]) >= 2
 
 
-def _grown(old: str, new: str) -> bool:
+def _grown(old: str, new: str, english: bool) -> bool:
     """Is one number the other with digits missing at an end (2025 and 25, 9 and 1.9)? Recognisers cut numbers short.
 
     A model that changes a number puts in other digits.
@@ -155,7 +179,9 @@ def _grown(old: str, new: str) -> bool:
     old, new = old[1:], new[1:]
     if len(new) >= len(old) + 3 and old.replace(".", "").rstrip("0") == new.rstrip("0"):
         return True  # 8.1 man for 8.1 million
+    least = 1
     if len(old) >= LONG_NUMBER and len(new) >= LONG_NUMBER:
+        least = 1 if english else LONG_PREFIX
         old, new = old.rstrip("0"), new.rstrip("0")
         if old == new:
             return True
@@ -164,7 +190,9 @@ def _grown(old: str, new: str) -> bool:
         return False
     if len(old) == len(new) + 1 > YEAR and any(old[:i] + old[i + 1 :] == new for i in range(len(old))):
         return True  # 20414 for 2014: a digit too many
-    return len(long) > len(short) > 0 and (long.startswith(short) or long.endswith(short))
+    if len(long) == len(short) or not short:
+        return False
+    return (len(short) >= least and long.startswith(short)) or long.endswith(short)
 
 
 def _stutter(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> bool:
@@ -202,8 +230,17 @@ def _alone(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Did nothing but numbers, their units and a word or two change here?"""
     words = [f for f in source.forms[g.a : g.b] if f[0] != NUMBER]
     new = [f for f in draft.forms[g.c : g.d] if f[0] != NUMBER]
-    light = sum(map(weight_of, words)) <= COMPANY_LOST and sum(map(weight_of, new)) <= COMPANY_NEW
+    most = (HEADED_LOST, HEADED_NEW) if _heads(g, source, draft) else (COMPANY_LOST, COMPANY_NEW)
+    light = sum(map(weight_of, words)) <= most[0] and sum(map(weight_of, new)) <= most[1]
     return light and not (new and len(new) == g.d - g.c and _misheard(g, source, draft))
+
+
+def _heads(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Do one number and quite another head what went and what came (Episode 77. What is it, and Episode 37)?"""
+    if source.forms[g.a][0] != NUMBER or not any(f[0] == NUMBER for f in draft.forms[g.c : min(g.c + 2, g.d)]):
+        return False
+    old, new = ([f for f in side if f[0] == NUMBER] for side in (source.forms[g.a : g.b], draft.forms[g.c : g.d]))
+    return len(old) == len(new) == 1 and old[0].rstrip("0") != new[0].rstrip("0")
 
 
 def _misheard(g: Gap, source: Tokens, draft: Tokens) -> bool:

@@ -273,7 +273,7 @@ def cut_out(s: Segment, gaps: Sequence[Gap], source: Tokens, draft: Tokens, leas
         and g.lost - _courtesy(source.forms[g.a : g.b]) >= least
         and sum(map(weight_of, draft.forms[g.c : g.d])) <= STUMP
         and source.forms[g.b - 1] not in EN_DANGLING
-        and _beside_calm(gaps, k)
+        and _beside_calm(gaps, k, len(source))
         and _from_pause_to_pause(g, source, draft)
         for k, g in enumerate(gaps[first:last], first)
     )
@@ -285,10 +285,11 @@ def _courtesy(forms: Sequence[str]) -> float:
     return sum(weight_of(f) for f in forms if f in words)
 
 
-def _beside_calm(gaps: Sequence[Gap], k: int) -> bool:
-    """Did nothing change for a while before the gap, or after it?"""
-    before = not k or gaps[k].a - gaps[k - 1].b >= UNTOUCHED
-    return before or k + 1 == len(gaps) or gaps[k + 1].a - gaps[k].b >= UNTOUCHED
+def _beside_calm(gaps: Sequence[Gap], k: int, size: int) -> bool:
+    """Did nothing change for a while before the gap, or after it? `size` is that of the source."""
+    before = gaps[k].a - (gaps[k - 1].b if k else 0)
+    after = (gaps[k + 1].a if k + 1 < len(gaps) else size) - gaps[k].b
+    return max(before, after) >= UNTOUCHED
 
 
 def _from_pause_to_pause(g: Gap, source: Tokens, draft: Tokens) -> bool:

@@ -137,7 +137,13 @@ def _unusual(g: Gap, source: Tokens, draft: Tokens) -> bool:
         return g.alike < sound.ALIKE and _other_words(old, new) and any(unusual.person("".join(f)) for f in (old, new))
     if len(old) > 1 or len(new) > LONGEST_PUT_IN or not unusual.latin_name(old[0]):
         return False
-    return g.alike < UNUSUAL_ALIKE and _capital(g, draft)
+    return g.alike < UNUSUAL_ALIKE and _capital(g, draft) and not _shortened(old[0], "".join(new))
+
+
+def _shortened(word: str, short: str) -> bool:
+    """Is one word short for another (kilowatts, kW): its first letter and more of its letters, in order?"""
+    letters = iter(word)
+    return word[0] == short[0] and all(c in letters for c in short)
 
 
 def _throughout(g: Gap, source: Tokens, draft: Tokens) -> bool:

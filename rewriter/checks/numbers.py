@@ -53,6 +53,9 @@ def chinese(text: str) -> str | None:
         return None
     whole, _, fraction = text.partition("点")
     value = _chinese_whole(whole)
+    if fraction[1:] and fraction[-1] in BIG_UNITS and all(c in DIGITS for c in fraction[:-1]):
+        decimals = "".join(str(DIGITS[c]) for c in fraction[:-1])
+        return plain(Decimal(f"{value}.{decimals}") * BIG_UNITS[fraction[-1]])  # 一点五万
     if any(c in SMALL_UNITS for c in fraction):
         return f"{value}:{_chinese_whole(fraction).zfill(2)}"  # a time: 五点二十五
     if fraction:
