@@ -35,7 +35,7 @@ MESSAGE_TOKENS, REPLY_TOKENS = 4, 3
 
 
 class Pattern(Record):
-    """Sums over passages: expected and real tokens, cached ones among the input, and squares of the relative surplus."""
+    """Sums over passages: expected and real tokens (cached ones are input too), squares of the relative surplus."""
 
     passages: int = 0
     expected_input: float = 0.0
