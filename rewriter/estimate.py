@@ -79,10 +79,7 @@ def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[s
     past = history.patterns.get(f"{choice.model}|{rewriter.settings.style}")
     known = past.passages if past else 1
     share = SIGMAS * factors.spread * (math.sqrt(1 / max(1, asked)) + math.sqrt(1 / max(1, known)))
-    least = Usage(
-        input=round(expected.input * max(0.0, 1 - share)), output=round(expected.output * max(0.0, 1 - share))
-    )
-    most = Usage(input=round(expected.input * (1 + share)), output=round(expected.output * (1 + share)))
+    least, most = (_usage(taken * by, given * by, factors) for by in (max(0.0, 1 - share), 1 + share))
     price = Price(choice)
     return {
         "input": expected.input,
