@@ -190,9 +190,7 @@ def _grown(old: str, new: str, english: bool) -> bool:
         return False
     if len(old) == len(new) + 1 > YEAR and any(old[:i] + old[i + 1 :] == new for i in range(len(old))):
         return True  # 20414 for 2014: a digit too many
-    if len(long) == len(short) or not short:
-        return False
-    return (len(short) >= least and long.startswith(short)) or long.endswith(short)
+    return len(long) > len(short) >= least and (long.startswith(short) or long.endswith(short))
 
 
 def _stutter(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> bool:
@@ -207,7 +205,7 @@ def _stutter(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> bool:
     window = draft.text[slice(*draft.span(max(0, g.c - 1), min(len(draft), g.d + 1)))] if len(draft) else ""
     plain = _squeezed(old)
     return any(
-        (old.endswith(new) and old[: -len(new)] in new) or (new != old and plain == _squeezed(new))
+        (old.endswith(new) and old[: -len(new)] in new) or (len(new) < len(old) and plain == _squeezed(new))
         for new in set(_NUMERALS.findall(window))
     )
 
@@ -230,6 +228,8 @@ def _alone(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Did nothing but numbers, their units and a word or two change here?"""
     words = [f for f in source.forms[g.a : g.b] if f[0] != NUMBER]
     new = [f for f in draft.forms[g.c : g.d] if f[0] != NUMBER]
+    if len(words) < g.b - g.a and len(new) < g.d - g.c and words and new and sound.alike(words, new) >= sound.ALIKE:
+        return True  # the rest was only corrected: 小小1G became 校校9G
     most = (HEADED_LOST, HEADED_NEW) if _heads(g, source, draft) else (COMPANY_LOST, COMPANY_NEW)
     light = sum(map(weight_of, words)) <= most[0] and sum(map(weight_of, new)) <= most[1]
     return light and not (new and len(new) == g.d - g.c and _misheard(g, source, draft))

@@ -70,6 +70,9 @@ def _chinese_whole(text: str) -> str:
     last = 1
     for c in text:
         if c in DIGITS:
+            if digit and last == 10:  # 六十三四万 is written 63-4万
+                section, digit = section + digit, 0
+                section *= 10
             digit = digit * 10 + DIGITS[c] if digit else DIGITS[c]
             last = 1 if DIGITS[c] == 0 else last
         elif c in SMALL_UNITS:
