@@ -60,6 +60,16 @@ class Result(Record):
         return tuple(o for o in self.passages if o.status == "kept")
 
 
+class Place(Protocol):
+    """Where passages are rewritten, if not here."""
+
+    async def rewrite(self, work: Work, passage: Passage, language: str) -> list[Outcome]:
+        """What `rewrite_passage` gives, from elsewhere."""
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+
+
 class Caller(Protocol):
     """Who answers requests: `ChatClient`, or an engine's own way to the model."""
 
@@ -101,6 +111,7 @@ class Rewriter:
         self._server: EmbeddedServer | None = None
         self._client: Caller | None = None
         self._stopped: RewriterError | None = None
+        self.place: Place | None = None
         self._starting = asyncio.Lock()
         self._making: asyncio.Semaphore | None = None  # passages in the making, of all transcripts
         self._opened = time.time()
@@ -344,7 +355,7 @@ class Rewriter:
 
     async def _answered(self, work: Work, passage: Passage, means: Means) -> list[Outcome]:
         try:
-            outcomes = await rewrite_passage(work, passage, means)
+            outcomes = await self._rewritten(work, passage, means)
         except ModelUnavailable as error:
             self._unanswered += 1
             if not self._answers or self._unanswered >= UNANSWERED_IN_A_ROW:
@@ -353,6 +364,11 @@ class Rewriter:
         self._unanswered = 0
         self._answers += 1
         return outcomes
+
+    async def _rewritten(self, work: Work, passage: Passage, means: Means) -> list[Outcome]:
+        if self.place is not None:
+            return await self.place.rewrite(work, passage, means.language)
+        return await rewrite_passage(work, passage, means)
 
     async def rewrite(self, transcript: Transcript | str | Path, *, to: str | None = None) -> Result:
         """The whole transcript rewritten. A str or Path is a file's path; `to` converts to another format.

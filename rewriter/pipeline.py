@@ -107,6 +107,31 @@ class Work:
         cut = re.search(r"[。！？!?]\s*(?=\S)|\.\s+(?=\S)", before)
         return before[cut.end() :] if cut and passage.start > CONTEXT_CHARACTERS else before
 
+    def excerpt(self, passage: Passage) -> Work:
+        """The passage with only what its rewriting needs to see: small enough to be sent elsewhere for every passage.
+
+        `placed` brings the outcomes back to where the passage stands here.
+        """
+        first = max(0, passage.start - CONTEXT_CHARACTERS - 1)
+        text = self.fixed.text[first : passage.end]
+        alone = passage.model_copy(update={"start": passage.start - first, "end": passage.end - first})
+        transcript = Transcript(name=self.transcript.name, format="txt", text=text, segments=())
+        return Work(transcript, fixes.FixedText(source=text, text=text), (alone,))
+
+    def placed(self, passage: Passage, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes of the same text, wherever it stood, as outcomes of this passage."""
+        if not outcomes:
+            return []
+        shift = _core(passage.start, passage.text)[0] - outcomes[0].fixed[0]
+        moved = []
+        for outcome in outcomes:
+            fixed = (outcome.fixed[0] + shift, outcome.fixed[1] + shift)
+            start, end = self.fixed.to_source_span(*fixed)
+            moved.append(
+                outcome.model_copy(update={"index": passage.index, "fixed": fixed, "start": start, "end": end})
+            )
+        return moved
+
 
 # --- prepare ---------------------------------------------------------------------------------------------------------
 

@@ -363,18 +363,7 @@ class Run:
     def _known(self, name: str, key: str, work: Work, passage: Passage) -> list[Outcome] | None:
         """A passage's outcomes from the journal, moved to where the passage stands now."""
         old = self.past.passage(name, key)
-        if not old:
-            return None
-        outcomes = [Outcome.model_validate(o) for o in old]
-        shift = passage.start + (len(passage.text) - len(passage.text.lstrip())) - outcomes[0].fixed[0]
-        moved = []
-        for outcome in outcomes:
-            fixed = (outcome.fixed[0] + shift, outcome.fixed[1] + shift)
-            start, end = work.fixed.to_source_span(*fixed)
-            moved.append(
-                outcome.model_copy(update={"index": passage.index, "fixed": fixed, "start": start, "end": end})
-            )
-        return moved
+        return work.placed(passage, [Outcome.model_validate(o) for o in old]) if old else None
 
     # --- summary ---
 

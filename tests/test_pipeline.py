@@ -396,3 +396,19 @@ def test_certain_aliases_are_fixed_before_any_call(alias: str) -> None:
     work = work_on(f"我们把服务搬到{alias}上面去。", glossary=terms)
     assert work.fixed.text == "我们把服务搬到Kubernetes上面去。"
     assert [f.name for f in work.fixed.fixes] == ["alias"]
+
+
+@given(st.text(st.sampled_from("水泵坏了，修好。! \n一二三"), min_size=1, max_size=600), st.integers(20, 60))
+@settings(max_examples=60, deadline=None)
+def test_a_passage_alone_is_asked_as_it_is_in_its_talk(text: str, budget: int) -> None:
+    """What is sent elsewhere has the same text and context, and what comes back lands where it belongs."""
+    if not text.strip():
+        return
+    work = work_on(text, budget=budget)
+    for passage in work.passages:
+        alone = work.excerpt(passage)
+        [same] = alone.passages
+        assert alone.context(same) == work.context(passage) and same.text == passage.text
+        assert alone.fixed.text[same.start : same.end] == same.text
+        there = keep(alone, same, ModelUnavailable("x")), keep(work, passage, ModelUnavailable("x"))
+        assert work.placed(passage, [there[0]]) == [there[1]]
