@@ -3,8 +3,9 @@
     python benchmarks/cache.py [--entries 3000] [--folder DIR]
 
 The raw reference is a two-column table (key, value) holding the same sealed bytes, one prepared statement each. An
-answer is 1.5 KB of text, Chinese and English; the hit includes the seal check and the making of the Answer, and with
-`key` the hash of the request too. Folders are made new below DIR (default: the system's temporary folder).
+answer is 1.5 KB of text, Chinese and English; the hit includes the seal check and the making of the Answer. `key+hit`
+includes the hash of the request (3 KB), and stands beside the same hash and a bare SELECT. Folders are made new below
+DIR (default: the system's temporary folder).
 """
 
 from __future__ import annotations
@@ -61,12 +62,33 @@ def timed(call: Callable[[int], object], numbers: list[int]) -> float:
     return median(spent) * 1e6
 
 
+def _in_turns(ways: dict[str, Callable[[int], object]], parts: list[list[int]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for part in parts:
+        for name, call in ways.items():
+            found[name].append(timed(call, part))
+    return found
+
+
 def raw_database(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "mmap_size = 67108864"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     connection.execute("CREATE TABLE entries (key BLOB PRIMARY KEY, value BLOB)")
     return connection
+
+
+def mixed_sizes(folder: Path, entries: int) -> float:
+    """Bytes of file per byte of payload where answers differ in length, as those of passages do."""
+    rng = random.Random(2)
+    plain = 0
+    with PassageCache(folder / "mixed") as cache:
+        for n in range(entries):
+            text = answer(n).text * 2
+            given = answer(n).model_copy(update={"text": text[: rng.randrange(len(text) // 6, len(text) * 5 // 6)]})
+            plain += len(pack(given, ABOUT, 1.0, utf8=True))
+            cache.put(f"{rng.getrandbits(256):064x}", given, about=ABOUT)
+    return (folder / "mixed" / "cache.db").stat().st_size / plain
 
 
 def run(folder: Path, entries: int) -> None:
@@ -84,17 +106,26 @@ def run(folder: Path, entries: int) -> None:
     print(f"put      {1e6 / median(ours):8.0f}/s    raw {1e6 / median(theirs):8.0f}/s    {rate:.2f} of raw")
 
     order = random.Random(1).sample(range(entries), entries)
-    ours, theirs = [], []
-    with_key = []
-    for part in (order[p::6] for p in range(6)):
-        theirs.append(
-            timed(lambda n: raw.execute("SELECT value FROM entries WHERE key = ?", (raws[n],)).fetchone(), part)
-        )
-        ours.append(timed(lambda n: cache.get(keys[n]), part))
-        with_key.append(timed(lambda n: cache.get(request_key("https://api.example.com/v1", requests[n])), part))
-    base = median(theirs)
-    print(f"hit      {median(ours):8.1f} us   raw {base:8.1f} us   {median(ours) / base:.2f} x raw")
-    print(f"key+hit  {median(with_key):8.1f} us   raw {base:8.1f} us   {median(with_key) / base:.2f} x raw")
+
+    def select(key: bytes) -> object:
+        return raw.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
+
+    def key(n: int) -> str:
+        return request_key("https://api.example.com/v1", requests[n])
+
+    ways: dict[str, Callable[[int], object]] = {
+        "raw": lambda n: select(raws[n]),
+        "hit": lambda n: cache.get(keys[n]),
+        "key": key,
+        "key+raw": lambda n: select(bytes.fromhex(key(n))),
+        "key+hit": lambda n: cache.get(key(n)),
+    }
+    parts = [order[p::6] for p in range(6)]  # in turns, so that a slow moment hits all
+    took = {name: median(times) for name, times in _in_turns(ways, parts).items()}
+    for ours, theirs in (("hit", "raw"), ("key+hit", "key+raw"), ("key+hit", "raw")):
+        ratio = took[ours] / took[theirs]
+        print(f"{ours:8s} {took[ours]:8.1f} us   {theirs:7s} {took[theirs]:6.1f} us   {ratio:.2f} x")
+    print(f"key      {took['key']:8.1f} us")
 
     front = PassageCache(folder / "cache")
     few = [n % 500 for n in range(5000)]
@@ -102,12 +133,13 @@ def run(folder: Path, entries: int) -> None:
     print(f"memory   {timed(lambda n: front.get(keys[n]), few):8.2f} us")
     front.close()
 
-    plain = sum(len(pack(a, ABOUT, 1.0)) for a in answers)
+    plain = sum(len(pack(a, ABOUT, 1.0, utf8=True)) for a in answers)
     text = sum(len(a.text.encode()) for a in answers)
     cache.close()
     raw.close()
     size = (folder / "cache" / "cache.db").stat().st_size
-    print(f"disk     {size / entries:8.0f} B    {size / text:.2f} x answer text, {size / plain:.2f} x plain payload")
+    print(f"disk     {size / entries:8.0f} B    {size / text:.2f} x answer text, {size / plain:.2f} x payload in UTF-8")
+    print(f"  texts of 0.5 to 2.5 KB: {mixed_sizes(folder, entries):.2f} x payload in UTF-8")
     opened = []
     for _ in range(7):
         done = subprocess.run(

@@ -354,7 +354,7 @@ def _codes(scope: str, words: Words) -> list[int]:
 def _rows(p: Remembered) -> tuple[tuple[int, float, bytes], list[tuple[int, int]]]:
     """A passage's row, and those of the codes that lead to it."""
     text = p.source.encode("utf-8", "surrogatepass")
-    payload = pack(p.answer.model_copy(update={"text": p.rewrite}), p.about, p.when)
+    payload = pack(p.answer.model_copy(update={"text": p.rewrite}), p.about, p.when, utf8=True)
     key = digest_of([p.scope, p.source])
     plain = bytes.fromhex(p.scope) + len(text).to_bytes(_LENGTH_BYTES, "big") + text + payload
     place = _place(key)
@@ -365,7 +365,7 @@ def _rows(p: Remembered) -> tuple[tuple[int, float, bytes], list[tuple[int, int]
 
 def _opened(sealed: object) -> Remembered | None:
     """A remembered passage, None where its seal does not hold. The key is not known before: it is in the seal."""
-    key = sealed[seal.KEY_AT : seal.PREFIX_BYTES] if isinstance(sealed, bytes) else b""
+    key = seal.key_of(sealed)
     try:
         plain = seal.unseal(key, sealed)
         at = seal.KEY_BYTES + _LENGTH_BYTES

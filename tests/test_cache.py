@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rewriter.cache.entry import entry_of, pack
 from rewriter.cache.tally import Tally
@@ -146,28 +146,57 @@ def test_an_entry_of_another_key_is_refused() -> None:
 def test_a_small_entry_cannot_unpack_to_gigabytes() -> None:
     packer = zlib.compressobj(9, wbits=sealing.RAW)
     key, bomb = bytes(32), packer.compress(bytes(200_000_000)) + packer.flush()
-    checked = sealing.TAIL.pack(sealing.COMPRESSED, 10) + key + bomb
     with pytest.raises(sealing.Damaged, match="length"):
-        sealing.unseal(key, sealing.START + sealing.checksum(checked) + checked)
+        sealing.unseal(key, sealing.closed(key, bomb, sealing.COMPRESSED, 10))
 
 
-# An entry as version 1 of the seal wrote it (key 32 zero bytes, about {"model": "m", "style": "clean"}, when 1.5).
-VERSION_1 = (
-    "5452574101010000009cc09c153b1200b8885d73a1cd268e4e8c000000000000000000000000000000000000000000000000"
-    "00000000000000007801458eb10dc23014447bc6b8da422094026f63ec0fb6f46347d85140963760089a6c41b6819a15f8d0"
-    "d0ddbfaf777715e690c6025dd127470c8d1e0ab95c99445b2613d114264f117abbeedaaaa2d045083c97fb6b5ede8fdb94ce"
-    "ec843a8618b2974f2e69907bcce6242915d63067c115421cbe6d7b259ef5e4a0370a32e0e7eea4e8bfa27d00a3153535"
-)
+# Entries as earlier versions of the seal wrote them: key 32 zero bytes, about model m and style clean, when 1.5.
+EARLIER = {
+    "1, deflated": (
+        "5452574101010000009cc09c153b1200b8885d73a1cd268e4e8c0000000000000000000000000000000000000000000000000000000000"
+        "0000007801458eb10dc23014447bc6b8da422094026f63ec0fb6f46347d85140963760089a6c41b6819a15f8d0d0ddbfaf777715e690c6"
+        "025dd127470c8d1e0ab95c99445b2613d114264f117abbeedaaaa2d045083c97fb6b5ede8fdb94ceec843a8618b2974f2e69907bcce624"
+        "2915d63067c115421cbe6d7b259ef5e4a0370a32e0e7eea4e8bfa27d00a3153535",
+        "你好，world",
+    ),
+    "2": (
+        "54525741021007c1b33ea810458e1a3293bf4f25e20000000061000000000000000000000000000000000000000000000000000000000000"
+        "00003ff8000000000000000000000000000100000000000000090000000000000000000000000000000300000100040000001d7b226d6f64"
+        "656c223a226d222c227374796c65223a22636c65616e227d6d73746f70e4bda0e5a5bdefbc8c776f726c64",
+        "你好，world",
+    ),
+    "2, deflated": (
+        "54525741026e38e5604d61422d18287f28f1ac7056010000017f0000000000000000000000000000000000000000000000000000000000"
+        "000000b3ffc1800c18a11c4e6441209b998181918105c890ad56cacd4f49cd51b252ca55d2512a2ea9cc4905b293735213f3946a738b4b"
+        "f20b9eec5df074e9def77b7acaf38b72521446b978420300",
+        "你好，world " * 20,
+    ),
+}
 
 
-def test_entries_of_the_first_version_are_still_read(cache: PassageCache) -> None:
+@pytest.mark.parametrize("version", EARLIER)
+def test_entries_of_earlier_versions_are_still_read(cache: PassageCache, version: str) -> None:
+    sealed, text = EARLIER[version]
     raw, key = bytes(32), "00" * 32
-    cache.store.write(raw, bytes.fromhex(VERSION_1), 1.5)
-    expected = Answer(text="你好，world", usage=Usage(calls=1, input=9, output=3), model="m")
+    assert sealing.key_of(bytes.fromhex(sealed)) == raw
+    cache.store.write(raw, bytes.fromhex(sealed), 1.5)
+    expected = Answer(text=text, usage=Usage(calls=1, input=9, output=3), model="m")
     assert cache.get(key) == expected
     entry = cache.entry(key)
     assert entry is not None
     assert (entry.answer, entry.about, entry.when) == (expected, {"model": "m", "style": "clean"}, 1.5)
+    cache.put(key, Answer(text="new"))
+    assert cache.get(key) == Answer(text="new")
+
+
+@pytest.mark.parametrize("version", EARLIER)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_no_changed_byte_of_an_earlier_entry_goes_unseen(version: str, data: st.DataObject) -> None:
+    sealed = bytearray.fromhex(EARLIER[version][0])
+    sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises((sealing.Damaged, sealing.Newer)):
+        sealing.unseal(bytes(32), bytes(sealed))
 
 
 @settings(max_examples=80, deadline=None)
@@ -177,6 +206,8 @@ def test_entries_of_the_first_version_are_still_read(cache: PassageCache) -> Non
     st.integers(0, 2**63),
     st.dictionaries(st.text(max_size=5), st.integers(-5, 5) | st.text(max_size=5), max_size=3),
 )
+@example("\ud83d\ude00" + "\u4e00" * 9, "", 0, {})  # two lone surrogates, not one character
+@example("\u4e00" * 9 + "\U0001f600", "", 0, {})
 def test_an_entry_comes_back_as_it_was(text: str, name: str, count: int, about: dict[str, int | str]) -> None:
     answer = Answer(text=text, finish=name, model=name, usage=Usage(calls=1, input=count, output=3))
     key = bytes(32)
@@ -236,6 +267,13 @@ def test_long_texts_come_back_and_take_little_room(cache: PassageCache, text: st
     cache.put(KEY, Answer(text=text))
     assert cache.get(KEY) == Answer(text=text)
     assert cache.stats().payload <= 1.1 * len(text.encode("utf-8", "surrogatepass")) + 120
+
+
+def test_chinese_takes_two_bytes_a_character(cache: PassageCache) -> None:
+    text = "我们这个组大概有十二个人，之前一直在做运维。" * 10
+    cache.put(KEY, Answer(text=text))
+    assert cache.get(KEY) == Answer(text=text)
+    assert cache.stats().payload <= 2 * len(text) + 120
 
 
 @pytest.mark.parametrize("key", ["", "xyz", "ab" * 31, "ab" * 33])

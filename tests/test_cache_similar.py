@@ -359,6 +359,24 @@ def test_what_is_no_passage_is_passed_over(cache: PassageCache, source: str) -> 
 # --- upkeep and moving ---
 
 
+def test_what_would_be_replayed_is_told_without_counting_or_making_anything(tmp_path: Path) -> None:
+    def would(cache: PassageCache, source: str, judge: Any = yes) -> bool:
+        return cache.would_replay(SCOPE, source, judge, drops_hesitations=True)
+
+    with PassageCache(tmp_path / "empty") as cache:
+        assert not would(cache, ZH["source"])
+        assert not (tmp_path / "empty" / "similar.db").exists()
+    with PassageCache(tmp_path / "c") as cache:
+        remember(cache, ZH["source"], ZH["rewrite"])
+        files = [tmp_path / "c" / "similar.db", tmp_path / "c" / "similar.db-wal"]
+        before = [file.read_bytes() for file in files]
+        assert would(cache, ZH["source"]) and would(cache, f" {ZH['source']}")
+        assert not would(cache, EN["source"])
+        assert not would(cache, ZH["source"], lambda source, rewrite: False)
+        assert [file.read_bytes() for file in files] == before
+        assert cache.stats().saved == ()
+
+
 def test_prune_clear_and_verify(cache: PassageCache) -> None:
     remember(cache, ZH["source"], ZH["rewrite"])
     remember(cache, EN["source"], EN["rewrite"])
