@@ -125,6 +125,20 @@ def test_rows_end_with_the_results_sentences() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("今天的水位比昨天高了三米!我们今天没有打开闸门。", ["今天的水位比昨天高了三米!", "我们今天没有打开闸门。"]),
+        ("Rain fell all day. “Who opened it?” Nobody did, he said.", 3),
+        ("页面里写着 <!-- 这里什么都没有 --> 以及 1.5 倍的速度和 a?b=1 这样的地址", 1),
+        ("第一段话说完了\n\n第二段。", ["第一段话说完了\n\n", "第二段。"]),
+    ],
+)
+def test_where_a_sentence_ends(text: str, rows: list[str] | int) -> None:
+    found = ["".join(run.text for run in row.result) for row in differences(text, text)]
+    assert (found if isinstance(rows, list) else len(found)) == rows
+
+
 def test_a_lost_sentence_stands_in_a_row_with_its_neighbour() -> None:
     source = "水泵昨天夜里又坏了一次。维修师傅从隔壁县城连夜赶来。今天早上已经恢复供水了。"
     rows = differences(source, source.replace("维修师傅从隔壁县城连夜赶来。", ""))

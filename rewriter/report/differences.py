@@ -23,7 +23,9 @@ _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # Characters of scripts written without spaces one by one, words whole; digits with the marks inside them.
 _UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:]\d+)*|[^\W\d_{_UNSPACED}]+(?:['’][^\W\d_{_UNSPACED}]+)*")
-_SENTENCE = re.compile(r"[。！？!?…]+[”」』）)\"'’]*\s*|\.[\"'”’)]*\s+|\s*\n\s*")
+# Ends of sentences with what closes them. Half-width marks count before white space or another script only: not in
+# <!-- or 3.5, but in 好!我们.
+_SENTENCE = re.compile(r"[。！？…]+[!?”」』）)\"'’]*\s*|[!?]+[”\"'’)]*(?=[^\x21-\x7e]|$)\s*|\.[\"'”’)]*\s+|\s*\n\s*")
 _CLAUSE = re.compile(r"[，,、；;：]\s*|:\s+")
 _OPENING = "「『（【《〈“‘([{"
 # Code points of a row: a sentence shorter than SHORT stands with the next one of its paragraph; where no sentence ends

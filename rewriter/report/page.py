@@ -20,7 +20,7 @@ from typing import Any
 
 from rewriter.atomic import write_whole
 from rewriter.fixes import detect_language
-from rewriter.records import STATUSES, Finding, Outcome, Status
+from rewriter.records import STATUSES, Finding, Outcome, Segment, Status
 from rewriter.report import plots, wording
 from rewriter.report.differences import Row, Run
 from rewriter.report.runs import FileView, PassageView, RunView, read_run
@@ -59,6 +59,11 @@ class Shown:
     def status(self) -> Status:
         """The passage's outcome."""
         return self.passage.outcome.status
+
+    @property
+    def remark(self) -> str:
+        """The heaviest finding that asks for a look."""
+        return next((f.message for f in self.passage.outcome.findings if f.kind != UNTOUCHED), "")
 
 
 def write_report(folder: str | Path, out: Path | None = None, *, only: Sequence[str] = ()) -> Path:
@@ -143,7 +148,7 @@ def _first(shown: Sequence[Shown]) -> list[Shown]:
     said: set[str] = set()
     first: list[Shown] = []
     for s in sorted((s for s in shown if s.look), key=_weight, reverse=True):
-        message = s.passage.outcome.findings[0].message if s.look == 1 else str(s.index)
+        message = s.remark if s.look == 1 else str(s.index)
         if message not in said:
             said.add(message)
             first.append(s)
@@ -198,7 +203,8 @@ def packed(run: RunView, shown: Sequence[Shown]) -> dict[str, Any]:
     files: [name, language]. passages: objects of f (file), n (number in it), s (status), l (look), r (rows), and where
     there is something to say q (score), b and e (seconds), w (speaker), d (1: the rows show a rejected draft), y (why
     it was kept), x (steps), g (findings: [kind, rejects, message]), m (terms). A row is [source runs, result runs,
-    numbers of findings, seconds]; a run a string, or [kind, text, number of finding or -1, after, note].
+    numbers of findings], of a timed file with its seconds and speaker; a run a string, or [kind, text, number of
+    finding or -1, after, note].
     """
     order = {file.name: i for i, file in enumerate(run.files)}
     return {
@@ -214,7 +220,7 @@ def packed(run: RunView, shown: Sequence[Shown]) -> dict[str, Any]:
 def _packed_passage(shown: Shown, file: int) -> dict[str, Any]:
     passage, outcome = shown.passage, shown.passage.outcome
     terms = {*outcome.terms, *(p.fix.after for p in passage.fixes if p.fix.name == "alias")}
-    times = shown.file.begins(passage, shown.rows) if shown.file.segments else [None] * len(shown.rows)
+    spoken = shown.file.spoken(passage, shown.rows)
     said = {
         "f": file,
         "n": passage.number,
@@ -229,7 +235,7 @@ def _packed_passage(shown: Shown, file: int) -> dict[str, Any]:
         "x": list(outcome.ladder) if len(outcome.ladder) > 1 else None,
         "g": [_packed_finding(f) for f in outcome.findings] or None,
         "m": sorted(map(visible, terms)) or None,
-        "r": [_packed_row(row, begin) for row, begin in zip(shown.rows, times, strict=True)],
+        "r": [_packed_row(row, segment) for row, segment in zip(shown.rows, spoken, strict=True)],
     }
     return {key: value for key, value in said.items() if value is not None}
 
@@ -244,8 +250,9 @@ def _packed_finding(finding: Finding) -> list[Any]:
     return [finding.kind, int(finding.severity == "reject"), visible(message)]
 
 
-def _packed_row(row: Row, begin: float | None) -> list[Any]:
-    return [_packed_side(row.source), _packed_side(row.result), list(row.findings), begin]
+def _packed_row(row: Row, segment: Segment | None) -> list[Any]:
+    said = [_packed_side(row.source), _packed_side(row.result), list(row.findings)]
+    return said if segment is None else [*said, segment.begin, visible(segment.speaker or "")]
 
 
 def _packed_side(runs: Sequence[Run]) -> list[Any]:

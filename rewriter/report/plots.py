@@ -12,7 +12,6 @@ from rewriter.records import Status
 MOST_COLUMNS = 400
 # How tall a column is by its outcome, in percent: seen without colour as well. The worst outcome of a column counts.
 HEIGHTS: dict[Status, int] = {"rewritten": 40, "cached": 28, "replayed": 28, "repaired": 66, "kept": 100}
-_WORST = sorted(HEIGHTS, key=lambda status: HEIGHTS[status])
 # The retention plot reaches down to the full tenth below its least share, but shows this much at least: a talk that
 # lost nothing is a straight line, and not an enlarged one.
 LEAST_RANGE = 0.1
@@ -64,8 +63,9 @@ def strip(passages: Sequence[Placed]) -> Strip:
 
 
 def _column(passages: Sequence[Placed]) -> Column:
-    worst = max(passages, key=lambda p: (p.look, _WORST.index(p.status)))
-    status = max((p.status for p in passages), key=_WORST.index)
+    worst = max(passages, key=lambda p: (p.look, HEIGHTS[p.status]))
+    statuses: list[Status] = [p.status for p in passages]
+    status = max(statuses, key=HEIGHTS.__getitem__)
     return Column(
         first=passages[0].index,
         last=passages[-1].index,

@@ -28,7 +28,7 @@ class PassageView:
     """One outcome with what belongs to it. `number` counts a file's outcomes from 1; halves of a passage count apart.
 
     `fixes` were made in the passage or at its edges; `Placed` spans are code points of `outcome.source`. `begin` and
-    `finish` are seconds, `speaker` a name, where the file has them.
+    `finish` are seconds, `speaker` who speaks (several names joined by a comma), where the file has them.
     """
 
     number: int
@@ -84,20 +84,23 @@ class FileView:
     segments: tuple[Segment, ...] = ()
     event: Event = field(default_factory=dict)
 
-    def time_at(self, offset: int) -> float | None:
-        """Seconds at which the segment with this code point of the transcript begins."""
+    def segment_at(self, offset: int) -> Segment | None:
+        """The segment with this code point of the transcript; None where the file is not timed."""
         i = bisect_right(self.segments, offset, key=lambda s: s.start) - 1
-        return self.segments[max(i, 0)].begin if self.segments else None
+        return self.segments[max(i, 0)] if self.segments else None
+
+    def spoken(self, passage: PassageView, rows: Sequence[Row]) -> list[Segment | None]:
+        """The segment in which the words of each row begin."""
+        at = min([passage.outcome.start, *(p.fix.start for p in passage.fixes)])
+        found: list[Segment | None] = []
+        for row in rows:
+            found.append(self.segment_at(at))
+            at += sum(len(run.text) for run in row.source)
+        return found
 
     def begins(self, passage: PassageView, rows: Sequence[Row]) -> list[float | None]:
-        """Seconds at which the words of each row begin; the start of the segment in which they do."""
-        o = passage.outcome
-        at = min([o.start, *(p.fix.start for p in passage.fixes)])
-        times: list[float | None] = []
-        for row in rows:
-            times.append(self.time_at(at))
-            at += sum(len(run.text) for run in row.source)
-        return times
+        """Seconds at which the segment begins in which the words of each row do."""
+        return [segment.begin if segment else None for segment in self.spoken(passage, rows)]
 
 
 @dataclass(frozen=True)
@@ -263,7 +266,7 @@ def _passages(outcomes: Sequence[Outcome], fixes: Sequence[Fix], segments: Seque
             fixes=tuple(placed),
             begin=min(begins, default=None),
             finish=max(finishes, default=None),
-            speaker=next((s.speaker for s in said if s.speaker), None),
+            speaker=", ".join(dict.fromkeys(s.speaker for s in said if s.speaker)) or None,
         )
 
 

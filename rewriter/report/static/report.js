@@ -72,11 +72,16 @@
       el("b", "", `${number + 1} ${kind}${rejects ? "" : " (warning)"}: `), message, mean && el("span", "mean", ` · ${mean}`));
   }
 
-  function drawRow(passage, row, lang, columns, timed) {
-    const [source, result, findings, begin] = row;
+  // `before` is the row above: a time or a speaker that stays the same is said once.
+  function drawRow(passage, row, before, lang, columns, timed) {
+    const [source, result, findings, begin, speaker] = row;
     const same = columns === 2 && [...source, ...result].every((run) => typeof run === "string");
     const node = el("div", `row${timed ? " timed" : ""}${same ? " same" : ""}`);
-    if (timed) node.append(el("span", "at", begin === null ? "" : clock(begin)));
+    if (timed) {
+      const time = begin !== null && begin !== before[3] && clock(begin);
+      const who = speaker && speaker !== before[4] && el("span", "speaker", speaker);
+      node.append(el("div", "at", time, who));
+    }
     node.append(drawSide("source", source, lang));
     if (columns === 2) node.append(drawSide("result", result, lang));
     if (findings.length) node.append(el("ul", "found-list", ...findings.map((n) => drawFinding(passage, n))));
@@ -107,10 +112,10 @@
   function drawBody(passage, lang) {
     const kept = passage.l === 2;
     const columns = kept && !passage.d ? 1 : 2;
-    const timed = passage.r.some((row) => row[3] !== null);
+    const timed = passage.r.some((row) => row.length > 3);
     const body = el("div", `body${kept ? " rejected" : ""}${columns === 1 ? " one" : ""}`);
     if (kept) {
-      const why = passage.y ? `${passage.y[0].toUpperCase()}${passage.y.slice(1)}.` : "No draft passed the check; the last one is on the right.";
+      const why = passage.y ? `${passage.y[0].toUpperCase()}${passage.y.slice(1)}.` : "No draft passed the check; the last one is shown beside it.";
       body.append(el("p", "banner", el("b", "", "Kept as it was said. "), el("span", "why", why)));
     }
     if (kept && columns === 2) {
@@ -118,12 +123,7 @@
       heads.append(el("span", "", "as said: this is in the output"), el("span", "", "rejected draft: this is not"));
       body.append(heads);
     }
-    let last = null;
-    for (const row of passage.r) {
-      const shown = [row[0], row[1], row[2], row[3] === last ? null : row[3]];
-      last = row[3];
-      body.append(drawRow(passage, shown, lang, columns, timed));
-    }
+    passage.r.forEach((row, i) => body.append(drawRow(passage, row, passage.r[i - 1] || [], lang, columns, timed)));
     return body;
   }
 
