@@ -128,7 +128,10 @@ def test_rows_end_with_the_results_sentences() -> None:
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
-        ("今天的水位比昨天高了三米!我们今天没有打开闸门。", ["今天的水位比昨天高了三米!", "我们今天没有打开闸门。"]),
+        (
+            "今天的水位比昨天高了三米!我们今天还是没有打开闸门。",
+            ["今天的水位比昨天高了三米!", "我们今天还是没有打开闸门。"],
+        ),
         ("Rain fell all day. “Who opened it?” Nobody did, he said.", 3),
         ("页面里写着 <!-- 这里什么都没有 --> 以及 1.5 倍的速度和 a?b=1 这样的地址", 1),
         ("第一段话说完了\n\n第二段。", ["第一段话说完了\n\n", "第二段。"]),
