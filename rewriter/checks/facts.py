@@ -228,7 +228,7 @@ def _alone(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """Did nothing but numbers, their units and a word or two change here?"""
     words = [f for f in source.forms[g.a : g.b] if f[0] != NUMBER]
     new = [f for f in draft.forms[g.c : g.d] if f[0] != NUMBER]
-    if len(words) < g.b - g.a and len(new) < g.d - g.c and words and new and sound.alike(words, new) >= sound.ALIKE:
+    if 0 < len(words) == len(new) < g.d - g.c and sound.alike(words, new) >= sound.ALIKE:
         return True  # the rest was only corrected: 小小1G became 校校9G
     most = (HEADED_LOST, HEADED_NEW) if _heads(g, source, draft) else (COMPANY_LOST, COMPANY_NEW)
     light = sum(map(weight_of, words)) <= most[0] and sum(map(weight_of, new)) <= most[1]

@@ -93,13 +93,18 @@ class Gap:
     new: float = 0.0
     alike: float = 0.0
 
+    @property
+    def span(self) -> tuple[int, int, int, int]:
+        """Its tokens on both sides."""
+        return self.a, self.b, self.c, self.d
+
 
 @dataclass(slots=True)
 class Segment:
     """What was found: source[a:b] against draft[c:d], in tokens. `kind` is that of the finding to be.
 
-    `place` tells more: where invented text stands ("edge", "sentence", "clause", "inner"), that lost text is a "note"
-    in brackets or was a "clause" of its own, that doubled text stands "beside" itself.
+    `place` tells more: where invented text stands ("edge", "tail", "sentence", "clause", "inner"), that lost text is a
+    "note" in brackets or was a "clause" of its own, that doubled text stands "beside" itself or is a "slip".
     """
 
     kind: str
@@ -324,12 +329,15 @@ def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
     return bool(runs) and sum(said.count(run) >= times for run in runs) >= SAID_TWICE * len(runs)
 
 
-def place_of(s: Segment, gaps: Sequence[Gap], draft: Tokens) -> str:
+def place_of(s: Segment, gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> str:
     """Where invented text stands: at an "edge" of the draft, a "sentence" or a "clause" of its own, or "inner" to one.
 
     Editors put words into sentences; a model that goes on talking puts in sentences. One of which the source has a
-    word or two by chance is still put in; one that took the place of another is not.
+    word or two by chance is still put in; one that took the place of another is not. A "tail" ends a sentence that the
+    source leaves open: nobody knows how it went on.
     """
+    if s.a == s.b == len(source) and s.d == len(draft) and source.text.rstrip()[-1:].isalnum():
+        return "tail"
     if s.a == s.b and (s.c == 0 or s.d == len(draft)) and _bounded(s, draft, _PAUSE):
         return "edge"
     if s.b - s.a < REPLACES * (s.d - s.c):

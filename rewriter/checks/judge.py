@@ -38,6 +38,8 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     found += contraries.contraries(gaps, source, draft)
     found += marks.put_in(gaps, source, draft)
     found += marks.doubled(gaps, draft)
+    found += names.lengthened(gaps, draft)
+    found += names.left_out(gaps, source, draft)
     found += marks.addresses(source, draft)
     found += marks.questions(gaps, source, draft)
     judged: list[tuple[Segment, Severity]] = [(s, _severity(s, policy)) for s in found]
@@ -68,7 +70,7 @@ def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: P
         elif policy.whole <= s.weight and find.cut_out(s, gaps, source, draft, policy.whole):
             s.place = "clause"
     elif s.weight >= min(policy.edge, policy.sentence, policy.twice):
-        s.place = find.place_of(s, gaps, draft)
+        s.place = find.place_of(s, gaps, source, draft)
         if find.doubled(s, source, draft) or (policy.paraphrase and find.doubled(s, draft, draft)):
             s.kind = "duplicate"
         elif s.place in {"clause", "inner"} and names.strangers(draft.letters, s.c, s.d, source.letters) >= STRANGERS:
@@ -95,7 +97,9 @@ def _severity(s: Segment, policy: Policy) -> Severity:
         limit = policy.changed if s.kind == "changed" else policy.term
     elif s.kind == "question" or s.place == "beside":
         limit = NEVER
-    elif s.place == "edge":
+    elif s.place == "slip":
+        limit = 0.0 if policy.negations else NEVER
+    elif s.place in {"edge", "tail"}:
         limit = policy.edge
     elif s.place == "sentence":
         limit = policy.sentence

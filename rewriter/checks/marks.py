@@ -13,6 +13,7 @@ from rewriter.checks import facts, negations
 from rewriter.checks.find import FLOOR, Gap, Segment
 from rewriter.checks.names import CALM, distance
 from rewriter.checks.normalise import NUMBER, Tokens
+from rewriter.glossary.words import chinese_cost
 
 # Weight of an address or a question: enough to be told, in content characters.
 ADDRESS_WEIGHT, QUESTION_WEIGHT = 3.0, 2.0
@@ -20,6 +21,8 @@ ADDRESS_WEIGHT, QUESTION_WEIGHT = 3.0, 2.0
 ASKED_NEAR = 3
 # Tokens of a run that is told when it stands twice in a row; longer ones are found as duplicates by weight.
 LONGEST_DOUBLE = 4
+# Cost (see `glossary.words`) up to which a doubled character is a word that writers use: 试试 costs 11.5, 步步 12.5.
+USUAL = 12.0
 # Code points on either side in which a number put in may have been said in pieces.
 PIECES_NEAR = 15
 _ADDRESS = re.compile(r"https?://[^\s<>，。、）)]+|www\.[^\s<>，。、）)]+|[\w.+-]+@[\w-]+\.[a-z.]+", re.IGNORECASE)
@@ -101,16 +104,21 @@ def _unasked(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> Iterator[Seg
 
 
 def doubled(gaps: Sequence[Gap], draft: Tokens) -> list[Segment]:
-    """A Chinese run put in beside itself (第五步入库 became 第五步步入库): a slip of the model, or 人人 for 人."""
+    """A Chinese run put in beside itself: a slip of the model (第五步步入库), or a word of its own (人人 for 人)."""
     found = []
     code = draft.code
     for g in gaps:
         size = g.d - g.c
-        if (
-            g.a == g.b
-            and 0 < size <= LONGEST_DOUBLE
-            and code[g.c : g.d] in (code[g.c - size : g.c], code[g.d : g.d + size])
-            and all("\u3400" <= c <= "\u9fff" for c in code[g.c : g.d])
-        ):
-            found.append(Segment("duplicate", FLOOR, g.a, g.b, g.c, g.d, "beside"))
+        if g.a == g.b and 0 < size <= LONGEST_DOUBLE and all("\u3400" <= c <= "\u9fff" for c in code[g.c : g.d]):
+            for start in (g.c - size, g.c):
+                if start >= 0 and code[start : start + size] == code[start + size : start + 2 * size]:
+                    place = "beside" if _meant(draft, start, size) else "slip"
+                    found.append(Segment("duplicate", FLOOR, g.a, g.b, g.c, g.d, place))
+                    break
     return found
+
+
+def _meant(draft: Tokens, start: int, size: int) -> bool:
+    """Do the two make a word (天天), or end one clause and begin the next?"""
+    apart = draft.start(start + size) - draft.end(start + size - 1)
+    return apart > 0 or chinese_cost(draft.code[start : start + 2 * size]) <= USUAL
