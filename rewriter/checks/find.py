@@ -9,7 +9,6 @@ or turn up among the text inserted elsewhere (moved clauses) nothing.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from itertools import pairwise
 from rewriter.checks import sound
 from rewriter.checks.align import Op
 from rewriter.checks.disfluency import EN_COURTESY, EN_DANGLING, EN_DISCOURSE, EN_LIGHT, UNITS, ZH_DISCOURSE, ZH_LIGHT
-from rewriter.checks.normalise import NUMBER, Tokens
+from rewriter.checks.normalise import NUMBER, PAUSE, STOP, Tokens
 
 # Weights in content characters. A grammar word weighs half: with 0.6, 2 in 100 lost clauses fewer were missed and a
 # fifth more good passages rejected, with 0.4 it was the other way round. Floor-holding phrases and courtesies weigh a
@@ -66,8 +65,6 @@ NOTE, NOTE_LEAD = 40, 6
 SAID_TWICE = 0.6
 # Tokens on either side in which it is looked for: models repeat what they have just read.
 TWICE_NEAR = 3000
-_STOP = re.compile(r"[.!?。！？\n]")
-_PAUSE = re.compile(r"[.!?。！？\n,，、;；:：…]")
 # Tokens of the source that an inserted run took the place of, as a share of its own, from which it replaced them.
 REPLACES = 0.5
 # Tokens that stay as they are on one side of a clause that was cut out whole: where an editor rewrites, what is lost is
@@ -303,11 +300,10 @@ def _from_pause_to_pause(g: Gap, source: Tokens, draft: Tokens) -> bool:
         a, b = g.a + slip, g.b + slip
         if a < 0 or b > len(source) or not _slides(source.code, g.a, g.b, slip):
             continue
-        if _stops(draft, g.c + slip, _PAUSE) and _stops(draft, g.d + slip, _PAUSE):
-            if _stops(source, a, _PAUSE) and _stops(source, b, _PAUSE):
+        if draft.ends(g.c + slip, PAUSE) and draft.ends(g.d + slip, PAUSE):
+            if source.ends(a, PAUSE) and source.ends(b, PAUSE):
                 return True
-            start, end = source.start(max(0, a - UNMARKED)), source.end(min(len(source), b + UNMARKED) - 1)
-            if not _PAUSE.search(source.text, start, end):
+            if not any(source.breaks[max(1, a - UNMARKED) : min(len(source), b + UNMARKED)]):
                 return True
     return False
 
@@ -338,15 +334,15 @@ def place_of(s: Segment, gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> 
     """
     if s.a == s.b == len(source) and s.d == len(draft) and source.text.rstrip()[-1:].isalnum():
         return "tail"
-    if s.a == s.b and (s.c == 0 or s.d == len(draft)) and _bounded(s, draft, _PAUSE):
+    if s.a == s.b and (s.c == 0 or s.d == len(draft)) and _bounded(s, draft, PAUSE):
         return "edge"
     if s.b - s.a < REPLACES * (s.d - s.c):
-        if _bounded(s, draft, _STOP):
+        if _bounded(s, draft, STOP):
             return "sentence"
         new = _put_in(s, gaps)
         if any(_mostly(s, new, a, b, draft) for a, b in _sentences(s, draft)):
             return "sentence"
-    return "clause" if _bounded(s, draft, _PAUSE) else "inner"
+    return "clause" if _bounded(s, draft, PAUSE) else "inner"
 
 
 def _put_in(s: Segment, gaps: Sequence[Gap]) -> set[int]:
@@ -356,16 +352,17 @@ def _put_in(s: Segment, gaps: Sequence[Gap]) -> set[int]:
     return {i for g in gaps[first:last] for i in range(max(g.c, s.c), min(g.d, s.d))}
 
 
-def _bounded(s: Segment, draft: Tokens, mark: re.Pattern[str]) -> bool:
-    return any(_stops(draft, s.c + slip, mark) and _stops(draft, s.d + slip, mark) for slip in SLIPS)
+def _bounded(s: Segment, draft: Tokens, mark: int) -> bool:
+    return any(draft.ends(s.c + slip, mark) and draft.ends(s.d + slip, mark) for slip in SLIPS)
 
 
 def _sentences(s: Segment, draft: Tokens) -> list[tuple[int, int]]:
     """The sentences of the draft that the segment touches, in tokens; overlong ones are cut."""
     low, high = max(0, s.c - LONGEST_SENTENCE), min(len(draft), s.d + LONGEST_SENTENCE)
-    start = next((i for i in range(s.c, low, -1) if _stops(draft, i)), low)
-    end = next((i for i in range(s.d, high) if _stops(draft, i)), high)
-    stops = [i for i in range(start + 1, end) if _stops(draft, i)]
+    start = max(low, draft.breaks.rfind(STOP, low, s.c + 1))
+    end = draft.breaks.find(STOP, s.d, high)
+    end = end if end >= 0 else high
+    stops = [i for i in range(start + 1, end) if draft.breaks[i] == STOP]
     return list(pairwise([start, *stops, end]))
 
 
@@ -374,10 +371,3 @@ def _mostly(s: Segment, new: set[int], a: int, b: int, draft: Tokens) -> bool:
     weights = [(weight_of(draft.forms[i]), i in new) for i in range(a, b)]
     put_in = min(s.weight, sum(w for w, fresh in weights if fresh))
     return put_in >= SENTENCE_WEIGHT and put_in >= SENTENCE_SHARE * sum(w for w, _ in weights)
-
-
-def _stops(draft: Tokens, i: int, mark: re.Pattern[str] = _STOP) -> bool:
-    """Does a sentence end between tokens i - 1 and i? With _PAUSE: does a clause?"""
-    if i <= 0 or i >= len(draft):
-        return True
-    return mark.search(draft.text, draft.end(i - 1), draft.start(i)) is not None

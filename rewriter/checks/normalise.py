@@ -12,7 +12,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import accumulate, count
 
@@ -65,6 +65,9 @@ _TOKEN = re.compile(
     rf"|(?:[{_NUMERAL.replace('千', '')}]|千(?![克米瓦卡]))+(?:点[{_NUMERAL}]+)?"
     rf"|[{_UNSPACED}])"
 )
+# What may stand between two tokens: nothing that matters, a mark at which a speaker pauses, one that ends a sentence.
+PAUSE, STOP = 1, 2
+_PAUSES, _STOPS = re.compile(r"[,，、;；:：…]"), re.compile(r"[.!?。！？\n]")
 # Emoji short codes of chat exports (:emoji_1f4d7:) are pictures, not words.
 _MARKUP = re.compile(r":[a-z]+_[a-z0-9_]+:")
 _SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
@@ -111,6 +114,11 @@ def coder() -> Coder:
     return _shared[0]
 
 
+@lru_cache(maxsize=4096)
+def _break(between: str) -> int:
+    return STOP if _STOPS.search(between) else PAUSE if _PAUSES.search(between) else 0
+
+
 class Tokens:
     """The tokens of one text: `forms`, their `code`, and where each stands (`start`, `end`, `span`)."""
 
@@ -144,6 +152,22 @@ class Tokens:
         """The code point after token `i`."""
         at = self._marks[2 * (self._last[i] if self._last else i) + 1]
         return at if self._map is None else self._map[at - 1] + 1
+
+    @cached_property
+    def breaks(self) -> bytes:
+        """What stands before each token, and after the last: 0, PAUSE (a clause ends) or STOP (a sentence does).
+
+        Both ends of the text are stops.
+        """
+        raw = bytes(map(_break, self._parts[::2]))
+        if self._first:
+            places = zip([-1, *self._last], [*self._first, len(raw) - 1], strict=True)
+            raw = bytes([raw[b] if b == a + 1 else max(raw[a + 1 : b + 1], default=0) for a, b in places])
+        return bytes([STOP, *raw[1:-1], STOP]) if len(raw) > 1 else bytes([STOP])
+
+    def ends(self, i: int, mark: int) -> bool:
+        """Does a sentence end (STOP), or at least a clause (PAUSE), before token `i`? Outside the text, yes."""
+        return not 0 < i < len(self.forms) or self.breaks[i] >= mark
 
     @cached_property
     def letters(self) -> str:
