@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from faulty_server import DAMAGED, HUGE, PASSING, WRAPPED, FaultyServer
 from rewriter.errors import ModelConfigError, ModelUnavailable
 from rewriter.model.client import THINKING_ROOM, ChatClient
+from rewriter.model.limits import Limits
 from rewriter.model.retry import RetryPolicy, retry_after
 from rewriter.model.scrub import bare_url, scrub
 from rewriter.records import Answer, Request, Usage
@@ -34,7 +35,7 @@ def ask(passage: str = PASSAGE, **parameters: Any) -> Request:
 
 
 class Sleeps:
-    """A sleep that does not wait but remembers."""
+    """A sleep that does not wait but remembers, and the clock that goes with it."""
 
     def __init__(self) -> None:
         self.waited: list[float] = []
@@ -42,10 +43,18 @@ class Sleeps:
     async def __call__(self, seconds: float) -> None:
         self.waited.append(seconds)
 
+    def clock(self) -> float:
+        return sum(self.waited)
+
 
 def client(server: FaultyServer, sleeps: Sleeps | None = None, **options: Any) -> ChatClient:
-    policy = RetryPolicy(sleep=sleeps or Sleeps(), **options.pop("policy", {}))
-    return ChatClient(server.base_url, options.pop("api_key", KEY), retry=policy, **{"timeout": 5.0, **options})
+    sleeps = sleeps or Sleeps()
+    policy = RetryPolicy(sleep=sleeps, **options.pop("policy", {}))
+    limits = Limits(
+        options.pop("concurrency", 8), clock=sleeps.clock, sleep=asyncio.sleep, on_event=options.pop("hear", None)
+    )
+    key = options.pop("api_key", KEY)
+    return ChatClient(server.base_url, key, retry=policy, limits=limits, **{"timeout": 5.0, **options})
 
 
 async def test_a_good_answer_as_a_record() -> None:

@@ -1,7 +1,7 @@
 """When to ask again: small values that compose, with the sleep and the clock's randomness injected.
 
-The policy is the client's; the deciding of what may be asked again is too (`client.py`). Here stand how often and how
-long to wait.
+What may be asked again the client decides (`client.py`). Here stand how often, and how long a call waits for its own
+sake; how fast the endpoint as a whole is asked is the matter of `pace.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rewriter.model.pace import Kind, Result
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
@@ -27,11 +29,20 @@ FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 1.0  # seconds
 
 
 class Retryable(Exception):
-    """A failed try that may go well next time. `cause` is one phrase for a person, free of secrets."""
+    """A failed try that may go well next time. `cause` is one phrase for a person, free of secrets.
 
-    def __init__(self, cause: str, *, after: float | None = None) -> None:
+    `sort` is a word to count it by: a status, "timeout", "connection" or "rubbish"; `after` what a Retry-After asked.
+    """
+
+    def __init__(self, cause: str, *, sort: str, after: float | None = None) -> None:
         super().__init__(cause)
-        self.cause, self.after = cause, after
+        self.cause, self.sort, self.after = cause, sort, after
+
+    def result(self) -> Result:
+        """What it says about how fast we ask."""
+        kinds: dict[str, Kind] = {"429": "limited", "timeout": "timeout", "408": "timeout"}
+        kind = kinds.get(self.sort, "overloaded" if self.sort.startswith("5") else "failed")
+        return Result(kind, after=self.after)
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class RetryPolicy:
     jitter: float = JITTER
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    def retrying(self) -> AsyncRetrying:
+    def retrying(self, before_sleep: Callable[[RetryCallState], None] | None = None) -> AsyncRetrying:
         """The policy as tenacity's value; it raises the last Retryable when it gives up."""
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 
@@ -59,6 +70,7 @@ class RetryPolicy:
             stop=stop_after_attempt(self.attempts) | stop_before_delay(self.seconds),
             wait=self._wait(),
             sleep=self.sleep,
+            before_sleep=before_sleep,
             reraise=True,
         )
 
