@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import pi, sin
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+import pytest
 
 from faulty_server import FaultyServer, Messages, light_edit, passage_between_markers
+from rewriter.cli import main
+from rewriter.report.desk.serving import Serving, laid, listening
 
 # What the recogniser heard, a cue each. 飞讲 is a name misheard; the passage with 阀门 comes back gutted every time.
 CUES = [
@@ -121,7 +129,31 @@ def make_run(server: FaultyServer, folder: Path, *extra: str | Path, files: dict
     for name, text in named.items():
         (folder / name).write_text(text, encoding="utf-8")
     inputs = [folder / name for name in named]
-    rewriter("rewrite", *inputs, "-o", folder / "out", "--budget", "60", "-q", *extra, server=server, cwd=folder)
+    arguments = ("rewrite", *inputs, "-o", folder / "out", "--budget", "60", "-q", *extra)
+    if _in_a_loop():
+        rewriter(*arguments, server=server, cwd=folder)
+    else:
+        with patch.dict(os.environ, surroundings(server, folder), clear=True), pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        assert ended.value.code in {0, 3}
+    return folder / "out"
+
+
+def _in_a_loop() -> bool:
+    """Whether this thread runs an event loop, as it does while Playwright's browser lives: no other may run then."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def moved(made: Path, server: FaultyServer, folder: Path) -> Path:
+    """A run made elsewhere, with its inputs and answers, as if it had been made in this folder with this server."""
+    shutil.copytree(made.parent, folder, dirs_exist_ok=True)
+    journal = folder / "out" / "run.jsonl"
+    text = journal.read_text(encoding="utf-8").replace(str(made.parent), str(folder))
+    journal.write_text(re.sub(r"http://127\.0\.0\.1:\d+/v1", server.base_url, text), encoding="utf-8")
     return folder / "out"
 
 
@@ -130,10 +162,10 @@ CLI = (sys.executable, "-c", "from rewriter.cli import main, COMMANDS; COMMANDS[
 
 @dataclass
 class Running:
-    """A desk that runs: its process and the printed address."""
+    """A desk that runs: the printed address, and its process if it has one of its own."""
 
-    process: subprocess.Popen[str]
     address: str
+    process: subprocess.Popen[str] | None = None
 
     @property
     def origin(self) -> str:
@@ -142,7 +174,21 @@ class Running:
 
 
 @contextmanager
-def desk(server: FaultyServer, *runs: Path, options: tuple[Any, ...] = ()) -> Iterator[Running]:
+def desk(*runs: Path, media: Sequence[Path] = (), terms: Path | None = None) -> Iterator[Running]:
+    """A desk with some runs, served in a thread until the block ends."""
+    with laid(runs, media=[str(path) for path in media], terms=terms) as made, listening(0) as ear:
+        serving = Serving(made, ear)
+        thread = threading.Thread(target=lambda: asyncio.run(serving.run()))
+        thread.start()
+        try:
+            yield Running(serving.address)
+        finally:
+            serving.stop()
+            thread.join(20)
+
+
+@contextmanager
+def desk_process(server: FaultyServer, *runs: Path, options: tuple[Any, ...] = ()) -> Iterator[Running]:
     """`rewriter review` over some runs, until the block ends."""
     command = [*CLI, "review", *map(str, runs), "--no-browser", *map(str, options)]
     folder = runs[0].parent
@@ -154,7 +200,7 @@ def desk(server: FaultyServer, *runs: Path, options: tuple[Any, ...] = ()) -> It
         address = process.stdout.readline().strip()
         if not address:
             raise AssertionError(process.communicate()[1])
-        yield Running(process, address)
+        yield Running(address, process)
     finally:
         process.terminate()
         process.communicate(timeout=20)

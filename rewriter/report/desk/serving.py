@@ -8,8 +8,8 @@ import importlib.util
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,32 @@ def open_desk(
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Lay runs on a desk and serve it until Ctrl-C; see `Desk` and `Asker` for the options.
+    """Lay runs on a desk and serve it until Ctrl-C; `say` is told the address, token included.
 
-    Raises UsageError (packages missing, port taken, another desk), InputError (no run, no recording), GlossaryError.
+    For the options see `Desk` and `Asker`. Raises UsageError (packages missing, port taken, another desk), InputError
+    (no run, no recording), GlossaryError.
     """
+    with laid(runs, media=media, terms=terms, out=out, model=model, base_url=base_url) as desk, listening(port) as ear:
+        serving = Serving(desk, ear)
+        say(serving.address)
+        if browser:
+            # a thread: some browsers keep whoever opened them waiting
+            threading.Thread(target=webbrowser.open, args=(serving.address_once,), daemon=True).start()
+        with suppress(KeyboardInterrupt):
+            asyncio.run(serving.run())
+
+
+@contextmanager
+def laid(
+    runs: Sequence[Path],
+    *,
+    media: Sequence[str] = (),
+    terms: Path | None = None,
+    out: Path | None = None,
+    model: str | None = None,
+    base_url: str | None = None,
+) -> Iterator[Desk]:
+    """A desk with runs on it, as long as the block lasts."""
     require_server()
     from rewriter.report.desk.asking import Asker
     from rewriter.report.desk.book import Book
@@ -57,42 +79,44 @@ def open_desk(
     with Book(runs) as book:
         more = [terms] if terms is not None and terms.is_file() else []
         askers = [Asker(folder, model=model, base_url=base_url, glossary=more) for folder in book.folders]
-        serve(Desk(book, askers, terms=terms, recordings=found, out=out), port=port, browser=browser, say=say)
+        yield Desk(book, askers, terms=terms, recordings=found, out=out)
 
 
-def serve(desk: Desk, *, port: int = 0, browser: bool = True, say: Callable[[str], None] = print) -> None:
-    """Serve the desk until Ctrl-C. `say` is told the address, token included; `browser` opens it.
+class Serving:
+    """A desk behind its door at a listening socket. `address` is for the user, `address_once` works a single time."""
 
-    Raises UsageError where the port is taken.
-    """
-    import uvicorn
+    def __init__(self, desk: Desk, listener: socket.socket) -> None:
+        import uvicorn
 
-    from rewriter.report.desk.app import build
-    from rewriter.report.desk.door import Keys
+        from rewriter.report.desk.app import build
+        from rewriter.report.desk.door import Keys
 
-    keys = Keys()
-    with _listening(port) as listener:
-        number = listener.getsockname()[1]
-        config = uvicorn.Config(
-            build(desk, keys, f"rewriter_desk_{number}"),
-            log_level="warning",
-            access_log=False,  # the token is in an address
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=_FAREWELL,
+        keys, number = Keys(), listener.getsockname()[1]
+        self.address = f"http://{HOST}:{number}/?token={keys.token}"
+        self.address_once = f"http://{HOST}:{number}/?token={keys.once}"
+        self._listener = listener
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                build(desk, keys, f"rewriter_desk_{number}"),
+                log_level="warning",
+                access_log=False,  # the token is in an address
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=_FAREWELL,
+            )
         )
-        address = f"http://{HOST}:{number}/?token="
-        say(f"{address}{keys.token}")
-        if browser:
-            # a thread: some browsers keep whoever opened them waiting
-            threading.Thread(target=webbrowser.open, args=(address + keys.once,), daemon=True).start()
-        else:
-            keys.once = ""
-        with suppress(KeyboardInterrupt):
-            asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+    async def run(self) -> None:
+        """Serve until Ctrl-C or `stop`."""
+        await self._server.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """End `run`, from any thread."""
+        self._server.should_exit = True
 
 
-def _listening(port: int) -> socket.socket:
+def listening(port: int) -> socket.socket:
+    """A socket on loopback. Raises UsageError where the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
