@@ -6,12 +6,13 @@ from .adapter import cached_client
 from .answers import PassageCache
 from .entry import Entry
 from .keys import request_key
-from .opening import default_folder, open_cache
+from .opening import SHARED_VARIABLE, default_folder, open_cache
 from .similar import Replay, scope_of
 from .tally import Saved
 from .upkeep import CacheStats, VerifyReport
 
 __all__ = [
+    "SHARED_VARIABLE",
     "CacheStats",
     "Entry",
     "PassageCache",

@@ -1,9 +1,34 @@
-"""SQLite's pages, which both databases of a cache have: the room of removed rows given back."""
+"""What both databases of a cache need: a file of the owner's only, and the room of removed rows given back."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from contextlib import suppress
+from pathlib import Path
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only the owner can read, unless there is one; then take others' rights from it.
+
+    A database that may be in use is never opened here: when a process closes any handle of a file, the system drops all
+    locks the process has on it, those of SQLite's connections too, and another process may then take the database for
+    unused and remove the log that this one still writes to.
+    """
+    if path.exists():
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)  # SQLite gives its -wal and -shm files the database's own mode
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
+    try:
+        with suppress(FileExistsError):  # another process or thread was here first
+            os.link(part, path)  # closed before anyone can open it under its name
+    except OSError:  # no links here (FAT, say)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def give_back(connection: sqlite3.Connection) -> None:

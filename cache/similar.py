@@ -26,7 +26,7 @@ from rewriter.records import Answer, Record
 from . import seal
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
-from .pages import give_back
+from .pages import give_back, make_private
 from .sketch import code, codes
 from .words import Words
 
@@ -131,7 +131,7 @@ class Similar:
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private(self.path)
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
             for pragma in PRAGMAS:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from diskcache import Cache, Disk
 
-from .pages import give_back
+from .pages import give_back, make_private
 
 DATABASE = "cache.db"
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
@@ -237,9 +237,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
         """Raises Foreign, OSError or sqlite3.Error."""
         database = folder / DATABASE
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
-        if database.stat().st_mode & 0o077:
-            database.chmod(0o600)  # SQLite gives its -wal and -shm files the database's own mode
+        make_private(database)
         if inspect(database):
             self._adopt(str(folder))
         else:

@@ -302,6 +302,35 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
         assert cache.verify().damaged == 0
 
 
+COMES_AND_GOES = """
+import sys
+from rewriter.cache import PassageCache
+with PassageCache(sys.argv[1]) as cache:
+    print(len(cache), len(cache.similar))
+"""
+
+
+def test_two_caches_of_a_process_and_one_that_comes_and_goes(tmp_path: Path) -> None:
+    """Opening the files once more must not cost the first cache its locks: who came last would remove its log."""
+
+    def other_process() -> str:
+        command = [sys.executable, "-c", COMES_AND_GOES, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def remember(cache: PassageCache, text: str) -> None:
+        cache.remember("00" * 32, text, text, Answer(text=text))
+
+    with PassageCache(tmp_path) as first:
+        first.put(KEY, Answer(text="one"))
+        remember(first, "The first passage of all.")
+        with PassageCache(tmp_path) as second:
+            assert second.get(KEY) and len(second.similar) == 1
+        assert other_process() == "1 1"
+        first.put("cd" * 32, Answer(text="two"))
+        remember(first, "Another passage came later.")
+        assert other_process() == "2 2"
+
+
 def test_four_processes_open_a_new_cache_at_once(tmp_path: Path) -> None:
     script = WRITER.replace("100_000", "10")
     started = [

@@ -487,7 +487,7 @@ def test_processes_and_threads_share_it(cache: PassageCache) -> None:
     for thread in threads:
         thread.join()
     assert [p.wait() for p in started] == [0, 0, 0]
-    assert len(cache.similar) == 120 and cache.similar.notices == []
+    assert (len(cache.similar), cache.similar.notices) == (120, [])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
