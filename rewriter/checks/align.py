@@ -15,6 +15,8 @@ from rapidfuzz.distance import Levenshtein
 
 # Tokens aligned in one go. 3,000 by 3,000 takes about 2 ms; above, anchors are looked for.
 WHOLE = 3000
+# One token in so many is expected to change; the alignment looks at a narrow band first and is the same for any number.
+LIKELY = 16
 # Length of an anchor: long enough that a chance repetition is rare, short enough to survive light edits.
 ANCHOR = 8
 # Of the runs of Chinese characters only those that begin with one character in so many are looked at, the same on both
@@ -39,8 +41,9 @@ def align(source: str, draft: str) -> list[Op]:
     ops: list[Op] = []
     for a, b, c, d in _stretches(source, draft):
         here, there = a, c
+        hint = max(b - a, d - c) // LIKELY
         # The last block is empty and stands at both ends.
-        for block in Levenshtein.opcodes(source[a:b], draft[c:d]).as_matching_blocks():
+        for block in Levenshtein.opcodes(source[a:b], draft[c:d], score_hint=hint).as_matching_blocks():
             i, j, size = a + block.a, c + block.b, block.size
             if i > here or j > there:
                 _push(ops, False, here, i, there, j)

@@ -109,9 +109,10 @@ def doubled(gaps: Sequence[Gap], draft: Tokens) -> list[Segment]:
     code = draft.code
     for g in gaps:
         size = g.d - g.c
-        if g.a == g.b and 0 < size <= LONGEST_DOUBLE and all("\u3400" <= c <= "\u9fff" for c in code[g.c : g.d]):
+        if g.a == g.b and 0 < size <= LONGEST_DOUBLE:
             for start in (g.c - size, g.c):
-                if start >= 0 and code[start : start + size] == code[start + size : start + 2 * size]:
+                run = code[max(0, start) : start + size]
+                if run == code[start + size : start + 2 * size] and all("\u3400" <= c <= "\u9fff" for c in run):
                     place = "beside" if _meant(draft, start, size) else "slip"
                     found.append(Segment("duplicate", FLOOR, g.a, g.b, g.c, g.d, place))
                     break

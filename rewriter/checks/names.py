@@ -198,10 +198,10 @@ def _new_names(code: str, a: int, b: int, other: str, c: int, d: int) -> int:
     """The best grade of a name in code[a:b] that the other side does not have near."""
     best = 0
     shortest = max(SHORTEST_NAME, math.ceil((b - a) * NAME_SHARE))
-    near = other[max(0, c - MOVED_NEAR) : d + MOVED_NEAR]
     for i in range(a, b - shortest + 1):
         for j in range(i + shortest, min(b, i + LONGEST_NAME) + 1):
-            if best < NAME and (found := grade(code[i:j])) > best and code[i:j] not in near:
+            found = grade(code[i:j])
+            if found > best and code[i:j] not in other[max(0, c - MOVED_NEAR) : d + MOVED_NEAR]:
                 best = found
     return best
 

@@ -80,7 +80,7 @@ def signs(source: Tokens, draft: Tokens, gaps: Sequence[Gap]) -> list[Sign]:
 
 def other_script(source: str, draft: str) -> bool:
     """Is one text in traditional characters and the other in simplified ones?"""
-    if source.isascii() or draft.isascii():
+    if TRADITIONAL.isdisjoint(source[:SAMPLE]) and TRADITIONAL.isdisjoint(draft[:SAMPLE]):
         return False
     (was_old, was_new), (is_old, is_new) = _script(source), _script(draft)
     return (was_old and is_new) or (was_new and is_old)
