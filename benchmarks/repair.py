@@ -11,8 +11,9 @@ none        nothing
 retry       the same question again at temperature 0.7
 turn        the conversation goes on: the draft, then what was wrong with it, quoted; the whole is asked for
 named       the same question again, with what the last draft got wrong quoted below the passage; no draft is shown
-halves      the passage in two parts, as the ladder goes on today
-stretches   the clauses that the draft got wrong, each asked for by itself and put into the draft
+halves      the passage in two parts, as the ladder goes on after that
+stretches   as the ladder goes on: what was not said is taken out, and where that is not all, the clauses that the draft
+            got wrong are each asked for by itself and put into it; where they are most of the passage, `turn`
 source      the same clauses as the source has them, put into the draft: no call
 
 `recovered` counts accepted drafts, `with taking out` also those from which first what was not said was taken out, which
@@ -33,21 +34,16 @@ from pathlib import Path
 
 from rewriter import formats, prompting
 from rewriter.api import Rewriter
-from rewriter.formats.cues import CLAUSE_END, SENTENCE_END
-from rewriter.model.stretches import put_back, stretches
+from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.pipeline import CONTEXT_CHARACTERS, Means, Work, judge, request_for, with_paragraphs
 from rewriter.prompting import Messages
-from rewriter.records import Answer, Finding, Passage, Transcript, Usage, Verdict
+from rewriter.records import Answer, Passage, Transcript, Usage, Verdict
 
 Prepared = tuple[Work, Passage, str]
 
 # A plain retry at temperature 0 would give the same draft; this is a common default of chat endpoints.
 RETRY_TEMPERATURE = 0.7
-
-# Kinds of findings that are runs of a draft with nothing against them in the source, and the marks such a run ends in.
-PUT_IN = {"invented", "duplicate"}
-STOPS = SENTENCE_END | CLAUSE_END
 
 # How a last draft's faults are named below a passage, in Chinese and otherwise; see `_named`.
 NAMED = {
@@ -102,8 +98,11 @@ class Asking:
         return read(answer, text, context, case.means)
 
     async def rewrite(self, text: str, context: str) -> str:
-        """A stretch asked for by itself."""
-        return await self.draft(_question(self.case.means, text, context), text, context)
+        """A part of the passage asked for by itself, without what was not said where that alone was wrong."""
+        draft = await self.draft(_question(self.case.means, text, context), text, context)
+        verdict = judge(text, draft, self.case.means)
+        own = draft if verdict.accepted else without_invented(draft, verdict.findings)
+        return own if judge(text, own, self.case.means).accepted else draft
 
 
 def read(answer: Answer, text: str, context: str, means: Means) -> str:
@@ -153,19 +152,19 @@ async def _halves(case: Case, asking: Asking) -> str:
 
 
 async def _stretches(case: Case, asking: Asking) -> str:
+    """As the ladder does it."""
     spans = stretches(case.text, case.draft, case.verdict.findings)
-    drafts = [await asking.rewrite(case.text[a:b].strip(), before(case, a)) for a, b in spans]
-    return put_back(case.text, case.draft, spans, drafts) if spans else await _turn(case, asking)
+    if not spans:
+        return await _turn(case, asking)
+    if (free := taken_out(case)) is not None:
+        return free
+    drafts = [await asking.rewrite(case.text[a:b].strip(), "") for a, b in spans]
+    return put_back(case.text, case.draft, spans, drafts)
 
 
 async def _source(case: Case, asking: Asking) -> str:
     spans = stretches(case.text, case.draft, case.verdict.findings)
     return put_back(case.text, case.draft, spans, [case.text[a:b] for a, b in spans])
-
-
-def before(case: Case, start: int) -> str:
-    """What was said before a stretch: of the passage, and where it begins there, before that."""
-    return case.text[max(0, start - CONTEXT_CHARACTERS) : start].strip() or case.context
 
 
 WAYS: dict[str, Callable[[Case, Asking], Awaitable[str]]] = {
@@ -177,16 +176,6 @@ WAYS: dict[str, Callable[[Case, Asking], Awaitable[str]]] = {
     "stretches": _stretches,
     "source": _source,
 }
-
-
-def without_invented(draft: str, findings: Sequence[Finding]) -> str:
-    """The draft without the runs that were not said, or said twice; whether it is whole is for the checker to see."""
-    spans = [f.draft for f in findings if f.severity == "reject" and f.kind in PUT_IN and f.source is None and f.draft]
-    for start, end in sorted(spans, reverse=True):
-        before, after = draft[:start].rstrip(), draft[end:].lstrip()
-        ended = before[-1:] in {*STOPS, ""}
-        draft = before + draft[len(before) : start] + after.lstrip("".join(STOPS)).lstrip() if ended else before + after
-    return draft.strip()
 
 
 # --- cases -----------------------------------------------------------------------------------------------------------

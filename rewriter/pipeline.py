@@ -19,7 +19,7 @@ from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.formats.cues import SENTENCE_END, points
 from rewriter.glossary.reporting import totals
-from rewriter.model.stretches import put_back, stretches
+from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.money import BATCH
 from rewriter.passages import regions, split
@@ -241,22 +241,39 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
 
 
 async def _ask_for_stretches(attempt: _Attempt, spans: Sequence[tuple[int, int]], means: Means) -> None:
-    """Ask for the clauses that the draft got wrong, each as a passage of its own, and judge the draft with them in."""
+    """Mend a draft: what was not said is taken out, and the clauses it got wrong are asked for and put in.
+
+    No call is made where taking out is enough. The clauses are asked for without what was said before them: beside half
+    a thought, a weak model writes that again.
+    """
+    attempt.ladder.append("repair")
+    _take_out(attempt, means)
+    if attempt.accepted:
+        return
     drafts = []
     for start, end in spans:
         text = attempt.text[start:end].strip()
-        before = attempt.text[max(0, start - CONTEXT_CHARACTERS) : start].strip() or attempt.context
-        part = _Attempt(text, before, means.counter.count(text), spent=attempt.spent, saved=attempt.saved)
+        part = _Attempt(text, "", means.counter.count(text), spent=attempt.spent, saved=attempt.saved)
         hints = means.glossary.for_prompt(text)
-        messages = prompting.build(means.style, passage=text, hints=hints, context=before)
+        messages = prompting.build(means.style, passage=text, hints=hints, context="")
         await _try(part, request_for(means.model, messages, part.tokens, means), "repair", means.ask, means)
+        _take_out(part, means)
         attempt.from_cache += part.from_cache
         drafts.append(part.draft)
-    attempt.ladder.append("repair")
     attempt.draft = with_paragraphs(put_back(attempt.text, attempt.draft, spans, drafts), attempt.text)
     attempt.verdict = judge(attempt.text, attempt.draft, means)
     if attempt.answer is not None:
         attempt.answer = attempt.answer.model_copy(update={"text": attempt.draft})
+
+
+def _take_out(attempt: _Attempt, means: Means) -> None:
+    """Take what was not said, or said twice, out of a rejected draft, where the draft is accepted then."""
+    if attempt.verdict is None or attempt.accepted:
+        return
+    draft = without_invented(attempt.draft, attempt.verdict.findings)
+    verdict = judge(attempt.text, draft, means)
+    if verdict.accepted:
+        attempt.draft, attempt.verdict = draft, verdict
 
 
 def first_request(work: Work, passage: Passage, means: Means) -> Request:

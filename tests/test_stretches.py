@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rewriter import formats
 from rewriter.checks import check
 from rewriter.glossary import Glossary
-from rewriter.model.stretches import LEAST, MANY, MOST, put_back, stretches
+from rewriter.model.stretches import LEAST, MANY, MOST, put_back, stretches, without_invented
 from rewriter.pipeline import Means, prepare, rewrite_passage
 from rewriter.prompting import load_style, passage_of
 from rewriter.records import Answer, Finding, Outcome, Request, Usage
@@ -91,6 +91,34 @@ def test_a_clause_of_few_letters_takes_the_next_along() -> None:
     assert [source[a:b] for a, b in stretches(source, SOURCE, [finding((len(SOURCE), len(source)))])] == [
         CLAUSES[-1] + "对，是的。"
     ]
+
+
+# --- what was not said -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES["taken_out"], ids=lambda c: c["why"])
+def test_what_was_not_said_is_taken_out(case: dict[str, str]) -> None:
+    verdict = check(case["source"], case["draft"])
+    assert not verdict.accepted
+    taken = without_invented(case["draft"], verdict.findings)
+    assert taken == case["left"]
+    assert check(case["source"], taken).accepted
+
+
+def test_what_was_changed_or_lost_stays_as_it_is() -> None:
+    draft = SOURCE.replace("四十天", "六十天").replace(CLAUSES[5], "")
+    assert without_invented(draft, check(SOURCE, draft).findings) == draft
+
+
+@given(
+    st.integers(0, len(CLAUSES)), st.sampled_from(["明年村里打算办一个造船学校，", "记者昨天采访了县里的渔业局长。"])
+)
+@settings(max_examples=20, deadline=None)
+def test_a_clause_put_in_anywhere_comes_out(at: int, put_in: str) -> None:
+    draft = "".join([*CLAUSES[:at], put_in, *CLAUSES[at:]])
+    verdict = check(SOURCE, draft)
+    assert not verdict.accepted
+    assert squeezed(without_invented(draft, verdict.findings)) == squeezed(SOURCE)
 
 
 # --- put back --------------------------------------------------------------------------------------------------------
@@ -170,7 +198,7 @@ def test_the_ladder_asks_for_the_lost_clause_alone(lost: int) -> None:
     whole, again = model.requests
     assert passage_of(again.messages) == CLAUSES[lost]
     assert again.messages[:-1] == whole.messages[:-1]  # what a prompt cache holds
-    assert SOURCE[: SOURCE.index(CLAUSES[lost])][-20:] in again.messages[-1]["content"]
+    assert CLAUSES[lost - 1] not in again.messages[-1]["content"]  # nothing besides that it could write again
     assert again.parameters["max_tokens"] < whole.parameters["max_tokens"]
     assert outcome.usage == Usage(calls=2, input=20, output=10)
 
@@ -180,3 +208,18 @@ def test_a_clause_lost_again_does_not_ship() -> None:
     [outcome] = run(model, Ladder(halves=False))
     assert (outcome.status, outcome.ladder, outcome.text) == ("kept", ("ask", "repair"), SOURCE)
     assert CLAUSES[5][:6] in outcome.reason
+
+
+def test_an_invented_ending_costs_no_call() -> None:
+    model = Model(
+        0, {SOURCE: SOURCE.replace("可以直接", "能直接") + "明年村里还打算办一个造船学校，请老师傅来教孩子们。"}
+    )
+    [outcome] = run(model)
+    assert (outcome.status, outcome.text) == ("repaired", SOURCE.replace("可以直接", "能直接"))
+    assert (len(model.requests), outcome.usage.calls) == (1, 1)
+
+
+def test_an_invented_ending_of_a_clause_is_taken_out_too() -> None:
+    model = Model(1, {CLAUSES[1]: CLAUSES[1] + "明年村里还打算办一个造船学校，请老师傅来教孩子们。"})
+    [outcome] = run(model)
+    assert (outcome.status, squeezed(outcome.text)) == ("repaired", squeezed(SOURCE.replace("可以直接", "能直接")))

@@ -23,6 +23,9 @@ _CUT = re.compile(r"[。！？!?…；;，,：:、]+[”」』）)]?\s*(?!\d)|\.
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _MARKS = SENTENCE_END | CLAUSE_END | CLOSING
 
+# Kinds of findings that are runs of a draft with nothing against them in the source.
+_PUT_IN = {"invented", "duplicate"}
+
 # Letters of a stretch below which the next clause is taken along.
 SHORTEST = 8
 
@@ -33,6 +36,20 @@ LEAST = 60
 # Where more than this share of the passage is wrong, or so many places of it, its stretches are no repair any more: the
 # whole is asked for again, which costs no more calls than that and lets the model see it whole.
 MOST, MANY = 0.5, 3
+
+
+def without_invented(draft: str, findings: Sequence[Finding]) -> str:
+    """The draft without the runs that the findings reject as not said, or said twice.
+
+    Whether it is whole then is for the checker to see. The mark that ends such a run goes too where one stands before.
+    """
+    wrong = [f.draft for f in findings if f.severity == "reject" and f.kind in _PUT_IN and f.source is None and f.draft]
+    for start, end in sorted(wrong, reverse=True):
+        before, after = draft[:start].rstrip(), draft[end:].lstrip()
+        if before[-1:] in {*_MARKS, ""}:
+            after = after.lstrip("".join(SENTENCE_END | CLAUSE_END)).lstrip()
+        draft = before + draft[len(before) : start] + after
+    return draft.strip()
 
 
 def stretches(source: str, draft: str, findings: Sequence[Finding]) -> list[Span]:
