@@ -177,7 +177,7 @@
   // --- filters ---
 
   const asked = { mode: "all", kind: "", term: "", file: "", text: "" };
-  let texts = null;
+  const texts = []; // what a search looks through, made when nothing else is to be done
   let visible = passages.map((_, index) => index);
 
   function textOf(passage) {
@@ -186,6 +186,11 @@
       for (const side of [0, 1]) for (const run of row[side]) sides[side].push(typeof run === "string" ? run : run[1] + (run[3] || ""));
     }
     return `${sides[0].join("")}\n${sides[1].join("")}\n${passage.w || ""}`.toLowerCase();
+  }
+
+  function prepare(idle) {
+    while (texts.length < passages.length && (!idle || idle.timeRemaining() > 2)) texts.push(textOf(passages[texts.length]));
+    if (idle && texts.length < passages.length) requestIdleCallback(prepare);
   }
 
   function fits(passage, index) {
@@ -198,7 +203,7 @@
 
   function filter(changes) {
     Object.assign(asked, changes);
-    if (asked.text && !texts) texts = passages.map(textOf);
+    if (asked.text) prepare();
     visible = [];
     passages.forEach((passage, index) => {
       const fit = fits(passage, index);
@@ -358,7 +363,7 @@
   let typing = 0;
   $("f-text").addEventListener("input", (event) => {
     clearTimeout(typing);
-    typing = setTimeout(() => filter({ text: event.target.value.trim().toLowerCase() }), 60);
+    typing = setTimeout(() => filter({ text: event.target.value.trim().toLowerCase() }), 40);
   });
 
   const looks = (p) => p.l > 0;
@@ -396,5 +401,6 @@
   addEventListener("hashchange", () => go(Number(location.hash.slice(2)) - 1));
   tell();
   if (/^#p\d+$/.test(location.hash)) go(Number(location.hash.slice(2)) - 1, false);
+  if (window.requestIdleCallback) requestIdleCallback(prepare);
   document.documentElement.dataset.ready = "1";
 })();
