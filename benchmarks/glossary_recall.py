@@ -25,8 +25,8 @@ from typing import NamedTuple
 from rewriter.glossary import Glossary
 from rewriter.glossary.beside import Beside
 from rewriter.glossary.fold import fold
-from rewriter.glossary.hanzi import CHINESE
 from rewriter.glossary.learning import Names, is_name
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.unusual import same_word, stretches
 
 # A substitution of more tokens than this on a side is a passage said anew.

@@ -41,6 +41,12 @@ def glossary(terms: Any) -> Glossary:
     return Glossary.from_terms(terms)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tables_in_memory() -> None:
+    """Sounds, phrases and word costs are read from disk when first needed, which counts against no single example."""
+    Glossary.from_terms(["重行"]).match("云西")
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

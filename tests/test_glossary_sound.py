@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewriter.glossary import Glossary, phones, pinyin
+from rewriter.glossary.hanzi import Runs
 from rewriter.glossary.sound import _prior
 from rewriter.glossary.words import Reading
 
@@ -142,3 +146,40 @@ def test_hostile_texts_take_linear_time(unit: str) -> None:
     begin = time.perf_counter()
     terms.match(unit * (40_000 // len(unit)))
     assert time.perf_counter() - begin < 30
+
+
+@given(
+    st.lists(st.text("我们今天说的数据库云西蓝桥芯片一不", min_size=1, max_size=12), min_size=1, max_size=4), st.data()
+)
+def test_what_is_read_in_windows_costs_what_it_does_in_the_whole_run(runs: list[str], data: st.DataObject) -> None:
+    """In whatever order stretches are asked for, across windows that were read before."""
+    text = "，".join(runs)
+    windows = Runs(text)
+    for _ in range(6):
+        number = data.draw(st.integers(0, len(runs) - 1))
+        run, begin = runs[number], sum(len(one) + 1 for one in runs[:number])
+        end = data.draw(st.integers(1, len(run)))
+        start = data.draw(st.integers(0, end - 1))
+        assert windows.cost(begin + start, begin + end) == pytest.approx(Reading(run).cost(start, end))
+
+
+@given(SOUNDS, SOUNDS, st.floats(0, 4))
+def test_a_limit_on_the_distance_of_sounds_changes_only_what_is_beyond_it(a: str, b: str, limit: float) -> None:
+    whole, bounded = phones.apart(a, b), phones.apart(a, b, limit)
+    assert bounded == whole if whole <= limit else bounded > limit
+
+
+def test_the_table_of_sounds_is_read_without_the_tables_of_phrases() -> None:
+    """They take ten times as long, and a glossary that comes back from its index never needs them."""
+    code = (
+        "import sys; from rewriter.glossary import pinyin;"
+        "assert pinyin.syllables('重') == ('zhong', 'chong', 'tong');"
+        "assert 'pypinyin' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_where_the_table_of_sounds_is_not_to_be_found_the_package_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = dict(pinyin._dictionary())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert pinyin._dictionary.__wrapped__() == table

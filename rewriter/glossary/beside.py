@@ -10,8 +10,8 @@ from functools import cached_property
 from rewriter.checks.align import Op, align
 from rewriter.glossary import phones, pinyin
 from rewriter.glossary.fold import fold
-from rewriter.glossary.hanzi import CHINESE, distance
 from rewriter.glossary.latin import NATS, SOUNDS_PER_SYLLABLE, sounds
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.sound import PER_SYLLABLE
 
 # A Chinese character, or a word of another script. Marks are no part of names here.
@@ -84,7 +84,7 @@ def alike(seen: str, name: str) -> float | None:
     if CHINESE.fullmatch(seen) and CHINESE.fullmatch(name):
         if len(seen) != len(name):
             return None
-        apart = distance(seen, pinyin.spoken(name, phrases=False), limit * len(name))
+        apart = pinyin.distance(seen, pinyin.ears(name), limit * len(name))
         return None if apart is None else apart / len(name)
     left, right = sounds(seen), sounds(name)
     if not left or not right:

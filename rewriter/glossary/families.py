@@ -15,9 +15,9 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
-from rewriter.glossary.hanzi import CHINESE, distance
 from rewriter.glossary.latin import NATS, SOUNDS_PER_SYLLABLE, slack
 from rewriter.glossary.linting import ORDINARY
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.sound import MOST_USUAL, PER_SYLLABLE
 from rewriter.glossary.unusual import Stretch, Stretches, parts, same_word
 from rewriter.glossary.words import Reading, chinese_cost, latin_cost
@@ -129,10 +129,9 @@ def _grown(forms: list[str], found: Stretches) -> list[str]:
 
 
 def _chinese_pairs(found: Stretches) -> Iterator[Pair]:
-    table = pinyin.ClassTable(pinyin.coarse)
     alike: dict[str, list[str]] = {}
     for form in found.chinese:
-        alike.setdefault(form.translate(table), []).append(form)
+        alike.setdefault(pinyin.COARSE.of(form), []).append(form)
     pairs = (
         pair
         for forms in alike.values()
@@ -146,7 +145,7 @@ def _chinese_pairs(found: Stretches) -> Iterator[Pair]:
 def _chinese_pair(left: str, right: str, found: Stretches) -> Pair | None:
     name, other = sorted((left, right), key=lambda form: (-found.chinese[form].count, form))
     most = found.chinese[other].usual - ENOUGH
-    apart = distance(other, pinyin.spoken(name, phrases=False), min(PER_SYLLABLE * len(name), most))
+    apart = pinyin.distance(other, pinyin.ears(name), min(PER_SYLLABLE * len(name), most))
     if apart is None:
         return None
     if found.chinese[name].count == 1 and apart > ONCE_APART:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from array import array
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 from rewriter.glossary import pinyin
 from rewriter.glossary.automaton import Automaton
-from rewriter.glossary.pinyin import Spoken
-from rewriter.glossary.words import Reading, alone
+from rewriter.glossary.pinyin import CHINESE, ClassTable, Ear, Spoken
+from rewriter.glossary.words import Reading, crossed, is_break
 
-CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\u3007]+")
 # Up to this many Chinese terms each is read as a word, so that 重 sounds right; above, character by character, for
 # reading words takes 30 microseconds each.
 READ_AS_WORDS = 5000
@@ -32,6 +30,14 @@ _PIECES_FROM, _HALVES_FROM, _THREE = 3, 4, 3
 _SHARED = 0.5
 # Classes there are, coarse and narrow.
 _COARSE, _NARROW = 40, 300
+
+
+class Bar(NamedTuple):
+    """A stretch is offered where it costs `worth` nats more as ordinary text than its sound is away from the term's;
+    `most(size)` is the distance, in nats, at which a term of `size` syllables is offered at all: negative for never."""
+
+    worth: float
+    most: Callable[[float], float]
 
 
 class Candidate(NamedTuple):
@@ -70,14 +76,14 @@ class Pieces(NamedTuple):
             starts.append(len(names))
         return cls(Automaton(list(words)), starts, names, offsets)
 
-    def places(self, coded: str) -> set[tuple[int, int]]:
-        """Where a name may begin, with its number."""
+    def places(self, text: str, classes: ClassTable) -> Iterator[tuple[int, int]]:
+        """Where a name may begin, with its number; some several times."""
+        if not self.names:
+            return
         starts, names, offsets = self.starts, self.names, self.offsets
-        return {
-            (start - offsets[at], names[at])
-            for start, _, word in self.automaton.find(coded)
-            for at in range(starts[word], starts[word + 1])
-        }
+        for start, _, word in self.automaton.find(classes.of(text)):
+            for at in range(starts[word], starts[word + 1]):
+                yield start - offsets[at], names[at]
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
@@ -92,57 +98,67 @@ class Pieces(NamedTuple):
 class Hanzi:
     """Chinese terms by sound. `names` are the numbers of those terms, `spell` gives a term's canonical form."""
 
-    def __init__(self, names: Sequence[int], spell: Callable[[int], str], coarse: Pieces, narrow: Pieces) -> None:
-        self._names, self._spell = names, spell
-        self._pieces = ((pinyin.ClassTable(pinyin.coarse), coarse), (pinyin.ClassTable(pinyin.narrow), narrow))
-        self._spoken: dict[int, Spoken] = {}
+    def __init__(
+        self, names: Sequence[int], spell: Callable[[int], str], bar: Bar, coarse: Pieces, narrow: Pieces
+    ) -> None:
+        self._names, self._spell, self._bar = names, spell, bar
+        self._pieces = ((pinyin.COARSE, coarse), (pinyin.NARROW, narrow))
+        self._heard = _Heard(names, spell)
 
     def __len__(self) -> int:
         return len(self._names)
 
     @classmethod
-    def build(cls, names: Sequence[int], spell: Callable[[int], str], most: Callable[[float], float]) -> Hanzi:
-        """The index of those terms; `most(size)` is the distance at which one of `size` syllables is still offered."""
+    def build(cls, names: Sequence[int], spell: Callable[[int], str], bar: Bar) -> Hanzi:
+        """The index of those terms."""
         sizes = Counter(len(spell(name)) for name in names)
         coarse: list[tuple[str, int, int]] = []
         narrow: list[tuple[str, int, int]] = []
         for number, name in enumerate(names):
             text = spell(name)
-            if (limit := most(len(text))) >= 0:
+            if (limit := bar.most(len(text))) >= 0:
                 spoken = pinyin.spoken(text, phrases=len(names) <= READ_AS_WORDS)
                 wide = limit >= pinyin.RELATED and _affordable(sizes[len(text)], len(text))
                 for offset, piece in set(_pieces(spoken, pinyin.coarse if wide else pinyin.narrow, sizes)):
                     (coarse if wide else narrow).append((piece, number, offset))
-        return cls(names, spell, Pieces.of(coarse), Pieces.of(narrow))
+        return cls(names, spell, bar, Pieces.of(coarse), Pieces.of(narrow))
 
-    def candidates(self, text: str, runs: Runs, most: Callable[[float], float], worth: float) -> Iterator[Candidate]:
-        """Runs near enough to a term, and nearer than they are less ordinary text than costs `worth` nats."""
-        for table, pieces in self._pieces:
-            for start, number in pieces.places(text.translate(table)):
-                spoken = self._heard(number)
-                end = start + len(spoken)
-                if start < 0 or not runs.holds(start, end):
-                    continue
-                apart = distance(text[start:end], spoken, most(len(spoken)))
-                if apart is not None and alone(text[start:end]) >= worth + apart:
-                    usual = runs.cost_instead(start, self._spell(self._names[number]))
-                    yield Candidate(start, end, self._names[number], apart, usual, len(spoken))
+    def candidates(self, text: str, runs: Runs) -> Iterator[Candidate]:
+        """Runs that pass the bar."""
+        found: dict[tuple[int, int], float] = {}
+        for classes, pieces in self._pieces:
+            found.update(self._near(text, pieces.places(text, classes)))
+        for (start, number), apart in found.items():
+            size = len(self._heard[number])
+            if runs.cost(start, start + size) >= self._bar.worth + apart:
+                usual = runs.cost_instead(start, self._spell(self._names[number]))
+                yield Candidate(start, start + size, self._names[number], apart, usual, size)
 
-    def _heard(self, number: int) -> Spoken:
-        if number not in self._spoken:
-            name = self._spell(self._names[number])
-            self._spoken[number] = pinyin.spoken(name, phrases=len(self._names) <= READ_AS_WORDS)
-        return self._spoken[number]
+    def _near(self, text: str, places: Iterable[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], float]]:
+        """Of places where a name may begin, those where it does by its sound, and how far apart."""
+        heard, voices, most = self._heard, pinyin.VOICES, cache(self._bar.most)
+        for start, number in places:
+            ears = heard[number]
+            end = start + len(ears)
+            if start < 0 or end > len(text):
+                continue
+            apart, limit = 0.0, most(len(ears))
+            for char, ear in zip(text[start:end], ears, strict=True):
+                apart += ear[voices[char]]
+                if apart > limit:
+                    break
+            else:
+                yield (start, number), apart
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
         return [bytes(array("I", self._names)), *(part for _, pieces in self._pieces for part in pieces.to_parts())]
 
     @classmethod
-    def from_parts(cls, spell: Callable[[int], str], parts: Sequence[bytes]) -> Hanzi:
+    def from_parts(cls, spell: Callable[[int], str], bar: Bar, parts: Sequence[bytes]) -> Hanzi:
         """The index again. Raises ValueError where the bytes are not such."""
         names, *rest = parts
-        return cls(array("I", names), spell, Pieces.from_parts(*rest[:4]), Pieces.from_parts(*rest[4:]))
+        return cls(array("I", names), spell, bar, Pieces.from_parts(*rest[:4]), Pieces.from_parts(*rest[4:]))
 
 
 def is_chinese(name: str) -> bool:
@@ -157,50 +173,78 @@ def _affordable(names: int, size: int) -> bool:
 
 
 class Runs:
-    """The runs of Chinese characters in a text, each read as words when first asked for."""
+    """The runs of Chinese characters in a text, read as words where that is asked for.
+
+    What is read are windows between places that no word of the list crosses: what stands beyond cannot change what is
+    within. Where a stretch is asked for that lies across windows, the whole run is read instead, so that no place is
+    read more than twice.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._spans = [match.span() for match in CHINESE.finditer(text)]
-        self._starts = [start for start, _ in self._spans]
-        self._readings: dict[int, Reading] = {}
+        self._window = [-1] * len(text)  # where the window begins that holds a character; -1 where it was not read
+        self._ahead, self._until = [0.0] * len(text), [0.0] * (len(text) + 1)  # as in Reading, within the window
 
     def holds(self, start: int, end: int) -> bool:
         """Whether text[start:end] lies within one run."""
-        at = bisect_right(self._starts, start) - 1
-        return at >= 0 and end <= self._spans[at][1]
+        return CHINESE.fullmatch(self._text, start, end) is not None
 
     def reach(self, at: int, most: int) -> int:
         """How many Chinese characters stand right behind `at`, or before it where `most` is negative."""
-        number = bisect_right(self._starts, at if most > 0 else at - 1) - 1
-        if number < 0:
-            return 0
-        begin, finish = self._spans[number]
-        return max(0, min(most, finish - at) if most > 0 else min(-most, at - begin if at <= finish else 0))
+        if most > 0:
+            match = CHINESE.match(self._text, at, at + most)
+        else:
+            match = CHINESE.match(self._text[max(0, at + most) : at][::-1])
+        return len(match[0]) if match else 0
 
     def cost(self, start: int, end: int) -> float:
-        """What text[start:end], within one run, costs as ordinary text, in nats."""
-        begin, reading = self._reading(start)
-        return reading.cost(start - begin, end - begin)
+        """What text[start:end], within one run or empty, costs as ordinary text, in nats."""
+        if start == end:
+            return 0.0
+        if not 0 <= self._window[start] == self._window[end - 1]:
+            self._read(start, end)
+        return self._until[end] - self._ahead[start]
 
     def cost_instead(self, start: int, name: str) -> float:
         """What the stretch of the name's length at `start` costs, words that it shares with the name at either end
         counting with a share."""
-        begin, reading = self._reading(start)
-        seen, offset = self._text[start : start + len(name)], start - begin
-        breaks = [at for at in range(len(name) + 1) if reading.is_break(offset + at)]
+        end = start + len(name)
+        whole, seen = self.cost(start, end), self._text[start:end]
+        breaks = [at for at in range(len(name) + 1) if self._is_break(start + at)]
         low = max((at for at in breaks if seen[:at] == name[:at]), default=0)
         high = min((at for at in breaks if at > low and seen[at:] == name[at:]), default=len(name))
-        whole, other = reading.cost(offset, offset + len(name)), reading.cost(offset + low, offset + high)
+        other = self.cost(start + low, start + high)
         return other + _SHARED * (whole - other)
 
-    def _reading(self, start: int) -> tuple[int, Reading]:
-        """Where the run that holds `start` begins, and the run read as words."""
-        at = bisect_right(self._starts, start) - 1
-        begin, finish = self._spans[at]
-        if at not in self._readings:
-            self._readings[at] = Reading(self._text[begin:finish])
-        return begin, self._readings[at]
+    def _is_break(self, at: int) -> bool:
+        """Within a window that was read, its ends included."""
+        return at == len(self._text) or is_break(self._ahead[at], self._until[at])
+
+    def _read(self, start: int, end: int) -> None:
+        text = self._text
+        goes_on = partial(crossed, text) if max(self._window[start:end]) < 0 else self._within
+        while start > 0 and goes_on(start):
+            start -= 1
+        while end < len(text) and goes_on(end):
+            end += 1
+        reading = Reading(text[start:end])
+        self._window[start:end] = [start] * (end - start)
+        self._ahead[start:end], self._until[start + 1 : end + 1] = reading.ahead[:-1], reading.until[1:]
+
+    def _within(self, at: int) -> bool:
+        return self.holds(at - 1, at + 1)
+
+
+class _Heard(dict[int, tuple[Ear, ...]]):
+    """What hears each of the names; filled as they come up, for of many names few do."""
+
+    def __init__(self, names: Sequence[int], spell: Callable[[int], str]) -> None:
+        super().__init__()
+        self._names, self._spell = names, spell
+
+    def __missing__(self, number: int) -> tuple[Ear, ...]:
+        self[number] = heard = pinyin.ears(self._spell(self._names[number]), phrases=len(self._names) <= READ_AS_WORDS)
+        return heard
 
 
 def _pieces(spoken: Spoken, classify: Callable[[str], str], sizes: Mapping[int, int]) -> Iterator[tuple[int, str]]:
@@ -226,13 +270,3 @@ def _narrow_pieces(classes: str, names: int) -> Iterator[tuple[int, str]]:
         yield from ((0, classes[:_THREE]), (len(classes) - _THREE, classes[-_THREE:]))
     else:
         yield 0, classes
-
-
-def distance(run: str, spoken: Spoken, limit: float) -> float | None:
-    """How far a run sounds from a term, in nats, or None where it is more than `limit`."""
-    total = 0.0
-    for char, options in zip(run, spoken, strict=True):
-        total += pinyin.nearest(pinyin.syllables(char), options)
-        if total > limit:
-            return None
-    return total

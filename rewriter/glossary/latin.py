@@ -14,8 +14,9 @@ from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
 from rewriter.glossary.automaton import Automaton
-from rewriter.glossary.hanzi import CHINESE, Candidate, Runs
-from rewriter.glossary.words import latin_cost
+from rewriter.glossary.hanzi import Bar, Candidate, Runs
+from rewriter.glossary.pinyin import CHINESE
+from rewriter.glossary.words import chinese_cost, latin_cost
 
 # Above this number of terms all consonants must agree by class, and names written in Chinese characters alone are not
 # looked for: with so many terms there is one near every stretch of text, and each is compared with all.
@@ -38,6 +39,8 @@ _UPPER, _LOWER = "A-Z\u00c0-\u00d6\u00d8-\u00de", "a-z\u00df-\u00f6\u00f8-\u024f
 _PART = re.compile(
     f"[{_UPPER}]{{2,}}(?![{_LOWER}])|[{_UPPER}]?[{_LOWER}]+(?:['’][{_LOWER}]+)?|[{_UPPER}](?:['’][{_LOWER}]+)?"
 )
+# All that parts are found in; looking for this first takes a third of the time, for most characters begin neither.
+_LETTERS = re.compile(f"[{_UPPER}{_LOWER}](?:[{_UPPER}{_LOWER}'’]*[{_UPPER}{_LOWER}])?")
 _SCRIPTS = re.compile(f"{CHINESE.pattern}|[^{CHINESE.pattern[1:-2]}]+")
 _JOINT = re.compile(r"[ \-_.·]?")
 # Capitals that are called one by one: three at most, or more without a vowel among them.
@@ -63,14 +66,37 @@ class Part(NamedTuple):
     joined: bool
 
 
+class Bars(NamedTuple):
+    """For stretches of Latin letters alone, and for those with Chinese characters."""
+
+    letters: Bar
+    chinese: Bar
+
+
+# Start, end, sounds, and what it costs as ordinary text, of what may be a name.
+Stretch = tuple[int, int, str, float]
+
+
+class Form(NamedTuple):
+    """A way a name sounds; `size` is in syllables."""
+
+    sounds: str
+    skeleton: str
+    size: float
+
+
 class Latin:
     """Terms with Latin letters by sound. `names` are the numbers of those terms, `spell` gives a term's canonical form,
     and `skeletons` the places in `names` of the terms with those consonants."""
 
     def __init__(
-        self, names: Sequence[int], spell: Callable[[int], str], skeletons: Mapping[str, Sequence[int]]
+        self,
+        names: Sequence[int],
+        spell: Callable[[int], str],
+        bars: Bars,
+        skeletons: Mapping[str, Sequence[int]],
     ) -> None:
-        self._names, self._spell, self._skeletons = names, spell, skeletons
+        self._names, self._spell, self._bars, self._skeletons = names, spell, bars, skeletons
         self._few = len(names) <= MANY_TERMS
         self._nearby: dict[str, Set[int]] = {}
 
@@ -78,73 +104,52 @@ class Latin:
         return len(self._names)
 
     @classmethod
-    def build(cls, names: Sequence[int], spell: Callable[[int], str], most: Callable[[float], float]) -> Latin:
-        """The index of those terms; `most(size)` is the distance at which one of `size` syllables is still offered."""
+    def build(cls, names: Sequence[int], spell: Callable[[int], str], bars: Bars) -> Latin:
+        """The index of those terms."""
         skeletons: dict[str, list[int]] = {}
         for number, name in enumerate(names):
-            sounding = (form for form in _forms(spell(name)) if most(len(form) / SOUNDS_PER_SYLLABLE) >= 0)
-            for skeleton in dict.fromkeys(map(phones.skeleton, sounding)):
+            sounding = (form for form in _forms(spell(name)) if bars.letters.most(form.size) >= 0)
+            for skeleton in dict.fromkeys(form.skeleton for form in sounding):
                 skeletons.setdefault(skeleton, []).append(number)
-        return cls(names, spell, skeletons)
+        return cls(names, spell, bars, skeletons)
 
-    def candidates(self, text: str, runs: Runs, per_syllable: float, worth: float) -> Iterator[Candidate]:
-        """Stretches at most `per_syllable` nats a syllable from a term, and nearer than they are less ordinary text
-        than costs `worth` nats."""
+    def candidates(self, text: str, runs: Runs) -> Iterator[Candidate]:
+        """Stretches that pass the bar."""
         if not self._skeletons:
             return
-        limit = per_syllable / SOUNDS_PER_SYLLABLE
-        for start, end, sounds_, usual in self._stretches(text, runs, worth):
-            for number in self._near(sounds_):
-                name = self._names[number]
-                yield from _compared(start, end, sounds_, usual, name, _forms(self._spell(name)), limit, usual - worth)
-
-    def _stretches(self, text: str, runs: Runs, worth: float) -> Iterator[tuple[int, int, str, float]]:
-        """Start, end, sounds and usual cost of what may be a name."""
-        parts = _parts(text)
-        for first in range(len(parts)):
-            costs: list[float] = []
-            for last in range(first, min(first + _PARTS, len(parts))):
-                if last > first and not parts[last].joined:
-                    break
-                start, end = parts[first].start, parts[last].end
-                costs.append(_cost(parts[last].word))
-                spaced = text.count(" ", start, end) > 0
-                usual = max(costs) + (PREDICTED if spaced else 1.0) * (sum(costs) - max(costs))
-                if usual > worth:
-                    yield start, end, phones.sound(text[start:end]), usual
-                yield from self._with_sides(text, start, end, usual, runs, worth)
+        rows = list(_rows(text, _parts(text)))
+        for start, end, usual in rows:
+            if usual > self._bars.letters.worth:
+                yield from self._compared(start, end, phones.sound(text[start:end]), usual, self._bars.letters)
+        for start, end, heard, usual in self._mixed(text, rows, runs):
+            yield from self._compared(start, end, heard, usual, self._bars.chinese)
         if self._few:
-            yield from self._written_in_chinese(text, runs, worth)
+            for start, end, heard, usual in self._written_in_chinese(text, runs):
+                yield from self._compared(start, end, heard, usual, self._bars.chinese)
 
-    def _with_sides(
-        self, text: str, start: int, end: int, usual: float, runs: Runs, worth: float
-    ) -> Iterator[tuple[int, int, str, float]]:
-        """text[start:end], Latin, with Chinese characters that stand right before or behind."""
-        side = _SIDE if self._few else 1
-        begins = range(start, start - runs.reach(start, -side) - 1, -1)
-        ends = range(end, end + runs.reach(end, side) + 1)
-        if len(begins) == len(ends) == 1:
-            return
-        middle = phones.sound(text[start:end])
-        before = {at: _chinese(text[at:start]) for at in begins}
-        behind = {at: _chinese(text[end:at]) for at in ends}
-        costs: dict[tuple[int, int], float] = {(start, start): 0.0, (end, end): 0.0}
-        for left in begins:
-            for right in ends:
-                heard = before[left] + middle + behind[right]
-                # With many names hardly any sound is one of them, and reading the run as words takes longest.
-                if (left == start and right == end) or not (self._few or phones.skeleton(heard) in self._skeletons):
-                    continue
-                for span in ((left, start), (end, right)):
-                    if span not in costs:
-                        costs[span] = _BESIDE * runs.cost(*span)
-                cost = usual - IN_CHINESE + costs[left, start] + costs[end, right]
-                if cost > worth:
-                    yield left, right, heard, cost
+    def _compared(self, start: int, end: int, heard: str, usual: float, bar: Bar) -> Iterator[Candidate]:
+        for number in self._near(phones.skeleton(heard)):
+            for form in _forms(self._spell(self._names[number])):
+                most = min(bar.most(form.size), usual - bar.worth) / NATS
+                if most >= 0 and (wrong := phones.apart(heard, form.sounds, most)) <= most:
+                    yield Candidate(start, end, self._names[number], wrong * NATS, usual, form.size)
 
-    def _near(self, sounds_: str) -> Iterable[int]:
+    def _mixed(self, text: str, rows: Iterable[tuple[int, int, float]], runs: Runs) -> Iterator[Stretch]:
+        """Latin letters with Chinese characters that stand right before or behind."""
+        side, worth = _SIDE if self._few else 1, self._bars.chinese.worth + IN_CHINESE
+        for start, end, usual in rows:
+            before, behind = runs.reach(start, -side), runs.reach(end, side)
+            beside = text[start - before : start], text[end : end + behind]
+            if (before or behind) and usual + _BESIDE * sum(map(chinese_cost, "".join(beside))) > worth:
+                for left, right, heard in _with_sides(phones.sound(text[start:end]), *beside):
+                    # With many names hardly any sound is one of them, and reading the run as words takes longest.
+                    if self._few or phones.skeleton(heard) in self._skeletons:
+                        cost = usual + _BESIDE * (runs.cost(start - left, start) + runs.cost(end, end + right))
+                        if cost > worth:
+                            yield start - left, end + right, heard, cost - IN_CHINESE
+
+    def _near(self, skeleton: str) -> Iterable[int]:
         """Names whose consonants are much the same; exactly the same where there are many names."""
-        skeleton = phones.skeleton(sounds_)
         if not self._few:
             return self._skeletons.get(skeleton, ())
         if skeleton not in self._nearby:
@@ -158,18 +163,20 @@ class Latin:
         )
         return {name for other, wrong, _ in near if wrong <= slack(other) for name in self._skeletons[other]}
 
-    def _written_in_chinese(self, text: str, runs: Runs, worth: float) -> Iterator[tuple[int, int, str, float]]:
-        automaton, table = self._writings
-        for start, end, _ in automaton.find(text.translate(table)):
-            if runs.holds(start, end) and (usual := runs.cost(start, end) - IN_CHINESE) > worth:
-                yield start, end, _chinese(text[start:end]), usual
+    def _written_in_chinese(self, text: str, runs: Runs) -> Iterator[Stretch]:
+        automaton, classes = self._writings
+        worth = self._bars.chinese.worth + IN_CHINESE
+        for start, end, _ in automaton.find(classes.of(text)):
+            if (usual := runs.cost(start, end)) > worth:
+                yield start, end, _chinese(text[start:end]), usual - IN_CHINESE
 
     @cached_property
     def _writings(self) -> tuple[Automaton, pinyin.ClassTable]:
         """How the names may be written in Chinese characters, by the consonants those begin with."""
         numbers = {number for numbers in self._skeletons.values() for number in numbers}
         forms = (form for number in numbers for form in _forms(self._spell(self._names[number])))
-        return Automaton(sorted({w for form in forms for w in _onsets(form)})), pinyin.ClassTable(_onset_code)
+        long = {form.sounds for form in forms if self._bars.chinese.most(form.size) >= 0}
+        return Automaton(sorted({w for sounds_ in long for w in _onsets(sounds_)})), pinyin.ClassTable(_onset_code)
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
@@ -181,29 +188,34 @@ class Latin:
         return [bytes(array("I", self._names)), words, bytes(starts), bytes(members)]
 
     @classmethod
-    def from_parts(cls, spell: Callable[[int], str], parts: Sequence[bytes]) -> Latin:
+    def from_parts(cls, spell: Callable[[int], str], bars: Bars, parts: Sequence[bytes]) -> Latin:
         """The index again."""
-        names, words, starts, members = (
-            array("I", parts[0]),
-            parts[1].decode(),
-            array("I", parts[2]),
-            array("I", parts[3]),
-        )
-        spans = pairwise(starts)
-        return cls(names, spell, {w: members[a:b] for w, (a, b) in zip(words.split("\n"), spans, strict=False)})
+        names, starts, members = (array("I", parts[at]) for at in (0, 2, 3))
+        words = parts[1].decode().split("\n")
+        return cls(names, spell, bars, {w: members[a:b] for w, (a, b) in zip(words, pairwise(starts), strict=False)})
 
 
-def _compared(
-    start: int, end: int, heard: str, usual: float, name: int, forms: Iterable[str], limit: float, budget: float
-) -> Iterator[Candidate]:
-    consonants = phones.skeleton(heard)
-    for form in forms:
-        most = min(limit * len(form), budget) / NATS
-        if Levenshtein.distance(consonants, phones.skeleton(form)) * phones.CHEAPEST > most:
-            continue
-        wrong = phones.apart(heard, form, most)
-        if wrong <= most:
-            yield Candidate(start, end, name, wrong * NATS, usual, len(form) / SOUNDS_PER_SYLLABLE)
+def _rows(text: str, parts: Sequence[Part]) -> Iterator[tuple[int, int, float]]:
+    """Start, end and cost of up to three parts that follow each other closely."""
+    for first in range(len(parts)):
+        highest = total = 0.0
+        for last in range(first, min(first + _PARTS, len(parts))):
+            if last > first and not parts[last].joined:
+                break
+            start, end = parts[first].start, parts[last].end
+            cost = _cost(parts[last].word)
+            highest, total = max(highest, cost), total + cost
+            spaced = last > first and " " in text[start:end]
+            yield start, end, highest + (PREDICTED if spaced else 1.0) * (total - highest)
+
+
+def _with_sides(middle: str, before: str, behind: str) -> Iterator[tuple[int, int, str]]:
+    """How many characters of those beside are taken in, before and behind, and how that sounds."""
+    for left in range(len(before) + 1):
+        head = _chinese(before[len(before) - left :]) + middle
+        for right in range(len(behind) + 1):
+            if left or right:
+                yield left, right, head + _chinese(behind[:right])
 
 
 def sounds(text: str) -> str:
@@ -217,14 +229,14 @@ def sounds_like_letters(name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _forms(name: str) -> tuple[str, ...]:
+def _forms(name: str) -> tuple[Form, ...]:
     """How a name with Latin letters sounds: as a word, and with capitals that stand together called one by one."""
     if not _PART.search(name):
         return ()
     spelt = "".join(_chinese(p) if CHINESE.match(p) else _called(p) for p in _SCRIPTS.findall(name))
     heard = (sounds(name), spelt)
-    usable = (f for f in heard if len(f) >= _FEWEST_SOUNDS and len(phones.skeleton(f)) >= _FEWEST_CONSONANTS)
-    return tuple(dict.fromkeys(usable))
+    made = (Form(f, phones.skeleton(f), len(f) / SOUNDS_PER_SYLLABLE) for f in dict.fromkeys(heard))
+    return tuple(f for f in made if len(f.sounds) >= _FEWEST_SOUNDS and len(f.skeleton) >= _FEWEST_CONSONANTS)
 
 
 def _called(piece: str) -> str:
@@ -238,15 +250,22 @@ def _cost(word: str) -> float:
 
 def _parts(text: str) -> list[Part]:
     found: list[Part] = []
-    for match in _PART.finditer(text):
-        joined = bool(found) and _JOINT.fullmatch(text, found[-1].end, match.start()) is not None
-        found.append(Part(match.start(), match.end(), match[0], joined))
+    for word in _LETTERS.finditer(text):
+        for match in _PART.finditer(text, *word.span()):
+            start, end = match.span()
+            joined = bool(found) and _JOINT.fullmatch(text, found[-1].end, start) is not None
+            found.append(Part(start, end, match[0], joined))
     return found
 
 
 def _chinese(run: str) -> str:
-    options = map(pinyin.syllables, run)
-    return "".join(phones.of_syllable(*pinyin.parts(readings[0])) for readings in options if readings)
+    return "".join(map(_character, run))
+
+
+@lru_cache(maxsize=32768)
+def _character(char: str) -> str:
+    readings = pinyin.syllables(char)
+    return phones.of_syllable(*pinyin.parts(readings[0])) if readings else ""
 
 
 def slack(skeleton: str) -> int:

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 from rewriter.glossary.families import families
 from rewriter.glossary.fold import fold
 from rewriter.glossary.glossary import Glossary
-from rewriter.glossary.hanzi import CHINESE
 from rewriter.glossary.linting import ORDINARY
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.terms import How, Term
 from rewriter.glossary.unusual import Stretch, Stretches, parts, stems, stretches
 from rewriter.glossary.words import chinese_cost, latin_cost

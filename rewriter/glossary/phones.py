@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import accumulate
 
 # Spelling to sound, the first that fits from the left.
 _RULES = (
@@ -41,9 +42,8 @@ _VOWEL_EXTRA = 0.5
 _CONSONANT_ALIKE = 0.4
 _CONSONANT_EXTRA = 1.0
 _WRONG = 1.2
-# No edit that changes the skeleton costs less.
-CHEAPEST = 0.4
 _NEAR_VOWELS = ("ie", "ea", "ao", "ou")
+_EXTRA = {one: _VOWEL_EXTRA if one in VOWELS else _CONSONANT_EXTRA for one in "abcdefghijklmnopqrstuvwxyzCJS"}
 
 
 @lru_cache(maxsize=65536)
@@ -64,31 +64,57 @@ def called(letters: str) -> str:
     return "".join(_NAMES.get(letter, "") for letter in letters.lower())
 
 
-@lru_cache(maxsize=65536)
 def apart(left: str, right: str, limit: float = 99.0) -> float:
-    """The cheapest way to turn one string of sounds into the other, in wrong consonants; beyond `limit` any number.
+    """The cheapest way to turn one string of sounds into the other, in wrong consonants; beyond `limit` any number
+    above it.
 
     Weighted edit distance (Wagner and Fischer 1974).
     """
-    row = [0.0]
-    for sound_ in right:
-        row.append(row[-1] + _extra(sound_))
+    if _at_least(left, right) > limit:
+        return limit + 1
+    costs, extras = _costs(), [_EXTRA[one] for one in right]
+    row = [0.0, *accumulate(extras)]
     for old in left:
-        extra = _extra(old)
-        new = [row[0] + extra]
-        for at, other in enumerate(right):
-            new.append(min(row[at] + _instead(old, other), row[at + 1] + extra, new[at] + _extra(other)))
-        row = new
-        if min(row) > limit:
+        instead, extra = costs[old], _EXTRA[old]
+        before, diagonal = row[0] + extra, row[0]
+        new = [before]
+        for other, its_extra, above in zip(right, extras, row[1:], strict=True):
+            best = diagonal + instead[other]
+            if above + extra < best:  # noqa: PLR1730 (min() takes three times as long, and this is the innermost loop)
+                best = above + extra
+            if before + its_extra < best:  # noqa: PLR1730 (as above)
+                best = before + its_extra
+            new.append(best)
+            before, diagonal = best, above
+        if min(new) > limit:
             return limit + 1
+        row = new
     return row[-1]
 
 
-def _extra(one: str) -> float:
-    return _VOWEL_EXTRA if one in VOWELS else _CONSONANT_EXTRA
+def _at_least(left: str, right: str) -> float:
+    """What the numbers of vowels and consonants alone say. The cheapest vowel for a consonant is u for w."""
+    (vowels, consonants), (other_vowels, other_consonants) = _counts(left), _counts(right)
+    more_vowels, more_consonants = vowels - other_vowels, consonants - other_consonants
+    swapped = min(abs(more_vowels), abs(more_consonants)) if more_vowels * more_consonants < 0 else 0
+    return (
+        swapped * _CONSONANT_ALIKE
+        + (abs(more_vowels) - swapped) * _VOWEL_EXTRA
+        + (abs(more_consonants) - swapped) * _CONSONANT_EXTRA
+    )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=65536)
+def _counts(sounds: str) -> tuple[int, int]:
+    vowels = sum(map(sounds.count, VOWELS))
+    return vowels, len(sounds) - vowels
+
+
+@lru_cache(maxsize=1)
+def _costs() -> dict[str, dict[str, float]]:
+    return {one: {other: _instead(one, other) for other in _EXTRA} for one in _EXTRA}
+
+
 def _instead(one: str, other: str) -> float:
     if one == other:
         return 0.0

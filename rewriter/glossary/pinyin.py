@@ -7,10 +7,15 @@ errors and their correction: 65 in 100 kept the syllable, 16 changed the final (
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
+from pathlib import Path
 
+CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\u3007]+")
 # The readings of each character of a word.
 Spoken = tuple[tuple[str, ...], ...]
 # How far apart parts of a syllable are: the confusions of southern speakers and of every recogniser (n/ng, zh/z, n/l);
@@ -59,16 +64,25 @@ _READINGS = 3
 
 
 @lru_cache(maxsize=1)
-def _dictionary() -> dict[int, str]:
-    from pypinyin.pinyin_dict import pinyin_dict
+def _dictionary() -> Mapping[str, str]:
+    """Code point, in decimal digits, to readings: `zhòng,chóng`.
 
-    return pinyin_dict
+    The table of pypinyin is read without importing the package, whose tables of phrases take ten times as long.
+    """
+    package = importlib.util.find_spec("pypinyin")
+    table = Path(package.origin).with_name("pinyin_dict.json") if package and package.origin else None
+    if table and table.exists():
+        found: dict[str, str] = json.loads(table.read_bytes())
+        return found
+    from pypinyin.pinyin_dict import pinyin_dict  # should a later version keep it otherwise
+
+    return {str(code): readings for code, readings in pinyin_dict.items()}
 
 
 @lru_cache(maxsize=32768)
 def syllables(char: str) -> tuple[str, ...]:
     """The readings of a Chinese character without tone, most frequent first; empty where it has none."""
-    spelt = _dictionary().get(ord(char), "").translate(_TONES)
+    spelt = _dictionary().get(str(ord(char)), "").translate(_TONES)
     return tuple(dict.fromkeys(spelt.split(",")))[:_READINGS] if spelt else ()
 
 
@@ -105,6 +119,7 @@ def apart(left: str, right: str) -> float:
     return _initials_apart(left_initial, right_initial) + _finals_apart(left_final, right_final)
 
 
+@lru_cache(maxsize=2048)
 def _initials_apart(left: str, right: str) -> float:
     if left == right:
         return 0.0
@@ -113,6 +128,7 @@ def _initials_apart(left: str, right: str) -> float:
     return RELATED if any(left in place and right in place for place in _PLACES if left and right) else FAR
 
 
+@lru_cache(maxsize=2048)
 def _finals_apart(left: str, right: str) -> float:
     if left == right:
         return 0.0
@@ -124,10 +140,68 @@ def _finals_apart(left: str, right: str) -> float:
     return RELATED if differing == 1 else FAR
 
 
-@lru_cache(maxsize=65536)
 def nearest(left: tuple[str, ...], right: tuple[str, ...]) -> float:
     """How far apart two characters sound in those of their readings that are nearest."""
     return min((apart(a, b) for a in left for b in right), default=2 * FAR)
+
+
+class Voices(dict[str, int]):
+    """Numbers the ways in which characters are read; those read alike have one number, what is not Chinese has 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readings: dict[int, tuple[str, ...]] = {}
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self._next = count(1)  # of several threads no two are given the same number
+
+    def __missing__(self, char: str) -> int:
+        number = 0
+        if CHINESE.match(char):
+            readings, fresh = syllables(char), next(self._next)
+            self.readings[fresh] = readings
+            number = self._numbers.setdefault(readings, fresh)
+        self[char] = number
+        return number
+
+
+VOICES = Voices()
+
+
+class Ear(dict[int, float]):
+    """How far each voice is from one character of a term, in nats: filled as they come up, for few ever do."""
+
+    def __init__(self, options: tuple[str, ...]) -> None:
+        super().__init__({0: float("inf")})
+        self._options = options
+
+    def __missing__(self, voice: int) -> float:
+        readings, options = VOICES.readings[voice], self._options
+        both = len(readings) == len(options) == 1
+        self[voice] = found = apart(readings[0], options[0]) if both else nearest(readings, options)
+        return found
+
+
+_ear = lru_cache(maxsize=8192)(Ear)
+
+
+@lru_cache(maxsize=32768)
+def _ear_of(char: str) -> Ear:
+    return _ear(syllables(char))
+
+
+def ears(term: str, *, phrases: bool = False) -> tuple[Ear, ...]:
+    """What hears a term, character by character; see `spoken` for `phrases`."""
+    return tuple(map(_ear, spoken(term, phrases=True)) if phrases else map(_ear_of, term))
+
+
+def distance(run: str, ears: Sequence[Ear], limit: float) -> float | None:
+    """How far a run sounds from a term of as many characters, in nats, or None where it is more than `limit`."""
+    total = 0.0
+    for char, heard in zip(run, ears, strict=True):
+        total += heard[VOICES[char]]
+        if total > limit:
+            return None
+    return total
 
 
 @lru_cache(maxsize=2048)
@@ -167,3 +241,10 @@ class ClassTable(dict[int, str]):
         options = syllables(char)
         self[code] = self._classify(options[0]) if options else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
         return self[code]
+
+    def of(self, text: str) -> str:
+        """The text in classes."""
+        return text.translate(self)
+
+
+COARSE, NARROW = ClassTable(coarse), ClassTable(narrow)

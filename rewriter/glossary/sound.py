@@ -12,11 +12,13 @@ odds that the term was said and written down so are better than those that the s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rewriter.glossary.hanzi import CHINESE, Candidate, Hanzi, Runs, is_chinese
-from rewriter.glossary.latin import Latin, sounds_like_letters
+from rewriter.glossary.hanzi import Bar, Candidate, Hanzi, Runs, is_chinese
+from rewriter.glossary.latin import Bars, Latin, sounds_like_letters
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.table import Table
 
 # The share of words in a text that are misheard terms of its glossary, all terms together.
@@ -61,9 +63,8 @@ class Sound:
         numbered = list(enumerate(table.canonicals))
         chinese = [number for number, name in numbered if is_chinese(name)]
         letters = [number for number, name in numbered if sounds_like_letters(name)]
-        prior, spell = _prior(len(chinese) + len(letters)), table.canonical
-        hanzi = Hanzi.build(chinese, spell, _most(prior + ENOUGH))
-        return cls(table, hanzi, Latin.build(letters, spell, _most(prior + ENOUGH_IN_LETTERS)))
+        bars, spell = _bars(len(chinese) + len(letters)), table.canonical
+        return cls(table, Hanzi.build(chinese, spell, bars.chinese), Latin.build(letters, spell, bars))
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
@@ -72,16 +73,14 @@ class Sound:
     @classmethod
     def from_parts(cls, table: Table, parts: Sequence[bytes]) -> Sound:
         """The index again. Raises ValueError where the bytes are not such."""
-        spell = table.canonical
-        return cls(table, Hanzi.from_parts(spell, parts[4:]), Latin.from_parts(spell, parts[:4]))
+        spell, latin, hanzi = table.canonical, parts[:4], parts[4:]
+        bars = _bars((len(latin[0]) + len(hanzi[0])) // array("I").itemsize)
+        return cls(table, Hanzi.from_parts(spell, bars.chinese, hanzi), Latin.from_parts(spell, bars, latin))
 
     def offers(self, text: str, taken: Sequence[tuple[int, int]]) -> list[Offer]:
         """The best offers, in order and apart from each other and from the spans `taken` (in order)."""
-        runs, worth, in_letters = Runs(text), self._prior + ENOUGH, self._prior + ENOUGH_IN_LETTERS
-        found = [
-            *self._hanzi.candidates(text, runs, _most(worth), worth),
-            *self._latin.candidates(text, runs, PER_SYLLABLE, in_letters),
-        ]
+        runs = Runs(text)
+        found = (*self._hanzi.candidates(text, runs), *self._latin.candidates(text, runs))
         offers = (self._offer(candidate) for candidate in found)
         return sorted(_best((offer for offer in offers if offer.odds >= self._enough(offer, text)), taken))
 
@@ -105,10 +104,13 @@ def _prior(terms: int) -> float:
     return math.log(FEWEST_TERMS * 2**steps / MISHEARD)
 
 
-def _most(worth: float) -> Callable[[float], float]:
-    """The distance in nats at which a term of a size in syllables is offered at all, if a stretch must cost `worth`
-    nats as ordinary text; negative for terms too short to stand out among so many."""
-    return lambda size: min(PER_SYLLABLE * size, MOST_USUAL * size - worth)
+def _bars(terms: int) -> Bars:
+    prior = _prior(terms)
+    return Bars(letters=_bar(prior + ENOUGH_IN_LETTERS), chinese=_bar(prior + ENOUGH))
+
+
+def _bar(worth: float) -> Bar:
+    return Bar(worth, lambda size: min(PER_SYLLABLE * size, MOST_USUAL * size - worth))
 
 
 def _best(offers: Iterable[Offer], taken: Sequence[tuple[int, int]]) -> list[Offer]:

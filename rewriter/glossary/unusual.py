@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from rewriter.glossary.fold import fold
-from rewriter.glossary.hanzi import CHINESE
 from rewriter.glossary.latin import PREDICTED
+from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.words import Reading, chinese_cost, latin_cost
 
 # A clause that stands there word for word more often than this is a recogniser's loop, or a phrase; more of them tell

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib import resources
+from typing import NamedTuple
 
 # A Chinese character that stands in no list (rarer than one in three million).
 UNKNOWN_CHARACTER = 15.0
@@ -17,75 +18,103 @@ UNKNOWN_WORD = 14.0
 _LONGEST = 4
 
 
+class _Lists(NamedTuple):
+    """Word to cost; `begun` are the first two characters of the Chinese words of three and more."""
+
+    chinese: dict[str, float]
+    latin: dict[str, float]
+    begun: frozenset[str]
+
+
 @lru_cache(maxsize=1)
-def _costs() -> tuple[dict[str, float], dict[str, float]]:
+def _lists() -> _Lists:
     data = json.loads(resources.files("rewriter.glossary").joinpath("common_words.json").read_text(encoding="utf-8"))
     chinese, latin = ({w: float(c) for c, ws in data[lang].items() for w in ws.split()} for lang in ("zh", "en"))
-    return chinese, latin
+    return _Lists(chinese, latin, frozenset(word[:2] for word in chinese if len(word) > 2))
 
 
 def latin_cost(word: str) -> float:
     """The cost of a word in lower case."""
-    return _costs()[1].get(word, UNKNOWN_WORD)
+    return _lists().latin.get(word, UNKNOWN_WORD)
 
 
 def chinese_cost(word: str) -> float:
     """The cost of a Chinese word as one word; infinite where it is not in the list."""
-    return _costs()[0].get(word, UNKNOWN_CHARACTER if len(word) == 1 else float("inf"))
+    return _lists().chinese.get(word, UNKNOWN_CHARACTER if len(word) == 1 else float("inf"))
 
 
-@lru_cache(maxsize=65536)
-def alone(run: str) -> float:
-    """What a run of Chinese characters costs by itself: never less than it costs within a longer run."""
-    return _forward(run)[-1]
+def crossed(text: str, at: int) -> bool:
+    """Whether a word of the list begins before text[at] and ends behind it."""
+    words, _, begun = _lists()
+    pair, before, earlier = text[at - 1 : at + 1], text[at - 2 : at], text[at - 3 : at - 1]
+    return (
+        (len(pair) == 2 and pair in words)
+        or (pair in begun and (text[at - 1 : at + 2] in words or text[at - 1 : at + 3] in words))
+        or (before in begun and (text[at - 2 : at + 1] in words or text[at - 2 : at + 2] in words))
+        or (earlier in begun and text[at - 3 : at + 1] in words)
+    )
 
 
 class Reading:
     """The cheapest ways to read a run of Chinese characters as words, from its beginning and from its end.
 
     A unigram model read by dynamic programming (Viterbi 1967), both ways, so that the cost of any stretch in its place
-    is a subtraction.
+    is a subtraction: `until[end] - ahead[start]`.
     """
 
     def __init__(self, run: str) -> None:
-        self._ahead = _forward(run)
-        self._back = _backward(run)
+        self.ahead, back = _both_ways(run)
+        whole = self.ahead[-1]
+        self.until = [whole - cost for cost in back]
 
     def cost(self, start: int, end: int) -> float:
         """What the run costs more than it would without run[start:end]: words that straddle the ends count in full."""
-        return self._ahead[-1] - self._ahead[start] - self._back[end]
+        return self.until[end] - self.ahead[start]
 
     def breaks(self) -> list[int]:
         """Where a cheapest way to read the run has the end of a word, the run's own ends included."""
-        return [at for at in range(len(self._ahead)) if self.is_break(at)]
-
-    def is_break(self, at: int) -> bool:
-        """Whether a word ends before run[at]."""
-        return self._ahead[at] + self._back[at] <= self._ahead[-1] + 1e-9
+        return [
+            at for at, (here, there) in enumerate(zip(self.ahead, self.until, strict=True)) if is_break(here, there)
+        ]
 
 
-def _forward(run: str) -> list[float]:
-    """Cost of run[:i], for each i."""
-    words = _costs()[0]
-    best = [0.0]
-    for end in range(1, len(run) + 1):
-        cost = best[end - 1] + words.get(run[end - 1], UNKNOWN_CHARACTER)
-        for start in range(max(0, end - _LONGEST), end - 1):
-            if (word := words.get(run[start:end])) is not None and best[start] + word < cost:
-                cost = best[start] + word
-        best.append(cost)
-    return best
+def is_break(ahead: float, until: float) -> bool:
+    """Whether a word ends at a place of a reading."""
+    return ahead <= until + 1e-9
 
 
-def _backward(run: str) -> list[float]:
-    """Cost of run[i:], for each i."""
-    words = _costs()[0]
+def _both_ways(run: str) -> tuple[list[float], list[float]]:
+    """Cost of run[:i], and of run[i:], for each i."""
+    words, _, begun = _lists()
     size = len(run)
-    best = [0.0] * (size + 1)
-    for start in range(size - 1, -1, -1):
-        cost = best[start + 1] + words.get(run[start], UNKNOWN_CHARACTER)
-        for end in range(start + 2, min(size, start + _LONGEST) + 1):
-            if (word := words.get(run[start:end])) is not None and best[end] + word < cost:
-                cost = best[end] + word
-        best[start] = cost
-    return best
+    ahead = [0.0] + [float("inf")] * size
+    back: list[float] = []  # for now what each character costs by itself
+    several: list[tuple[int, int, float]] = []  # words of more characters: start, end, cost
+    for at, char in enumerate(run):
+        here, cost, pair = ahead[at], words.get(char, UNKNOWN_CHARACTER), run[at : at + 2]
+        back.append(cost)
+        if here + cost < ahead[at + 1]:  # noqa: PLR1730 (min() takes three times as long, and this is the innermost loop)
+            ahead[at + 1] = here + cost
+        if (word := words.get(pair)) is not None and at + 1 < size:
+            several.append((at, at + 2, word))
+            if here + word < ahead[at + 2]:  # noqa: PLR1730 (as above)
+                ahead[at + 2] = here + word
+        if pair in begun:
+            for end in range(at + 3, min(size, at + _LONGEST) + 1):
+                if (word := words.get(run[at:end])) is not None:
+                    several.append((at, end, word))
+                    ahead[end] = min(ahead[end], here + word)
+    _turn(back, several)
+    return ahead, back
+
+
+def _turn(back: list[float], several: list[tuple[int, int, float]]) -> None:
+    """From the end to the beginning: costs of characters become those of all that follows."""
+    back.append(0.0)
+    for at in range(len(back) - 2, -1, -1):
+        cost = back[at] + back[at + 1]
+        while several and several[-1][0] == at:
+            _, end, word = several.pop()
+            if word + back[end] < cost:  # noqa: PLR1730 (as above)
+                cost = word + back[end]
+        back[at] = cost
