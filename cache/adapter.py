@@ -123,6 +123,15 @@ class _Base(_Proxy):
         except CacheError as error:
             self._cache.notices.append(str(error))
 
+    async def _astore(self, key: str, completion: dict[str, Any]) -> None:
+        """As `_store`, the event loop free meanwhile."""
+        if not whole(completion):
+            return
+        try:
+            await self._cache.aput(key, answer_of(completion), about=about_of(completion))
+        except CacheError as error:
+            self._cache.notices.append(str(error))
+
 
 class _Completions(_Base):
     """`chat.completions` of OpenAI."""
@@ -153,9 +162,11 @@ class _Completions(_Base):
         with self._lock:
             lock = self._asking.setdefault(key, threading.Lock())
         with lock:
-            yield
-            with self._lock:
-                self._asking.pop(key, None)  # who waits holds the lock itself, and finds the answer stored
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._asking.pop(key, None)  # who waits holds the lock itself, and finds the answer stored
 
 
 class _AsyncCompletions(_Base):
@@ -169,7 +180,7 @@ class _AsyncCompletions(_Base):
             stored = self._stored(key, streamed=True)
             if stored is not None:
                 return _AsyncReplayed(chunks(stored, arguments))
-            return _AsyncRecorded(await self._target.create(**arguments), lambda whole: self._store(key, whole))
+            return _AsyncRecorded(await self._target.create(**arguments), lambda whole: self._astore(key, whole))
         stored = self._stored(key, streamed=False)
         return _completion(stored) if stored is not None else await self._ask(key, arguments)
 
@@ -180,7 +191,7 @@ class _AsyncCompletions(_Base):
         async def ask() -> Answer:
             own.append(await self._target.create(**arguments))
             completion = _dump(own[0])
-            self._store(key, completion)
+            await self._astore(key, completion)
             return answer_of(completion)
 
         answer, _ = await self._cache.flights.join(key, ask)
@@ -278,7 +289,7 @@ class _AsyncRecorded(_Proxy):
         async for chunk in self._target:
             gathered.add(_dump(chunk))
             yield chunk
-        self._store(gathered.completion())
+        await self._store(gathered.completion())
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._items

@@ -81,7 +81,8 @@ class PassageCache(ExactCache):
         """
         found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations)
         if found is not None:
-            self.tally.hit("replay", json.dumps(found.about).encode(), found.answer.usage)
+            label = {name: found.about.get(name, "") for name in ("model", "style")}
+            self.tally.hit("replay", json.dumps(label).encode(), found.answer.usage)
         return found
 
     def would_replay(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> bool:
@@ -96,6 +97,7 @@ class PassageCache(ExactCache):
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
         """Keep an accepted rewrite, so that it may be replayed.
 
+        `about` may name the key of the answer it was made from (`request`), so that both go when one is removed.
         Raises CacheError where the index cannot be opened or the answer not be stored.
         """
         try:
@@ -108,6 +110,28 @@ class PassageCache(ExactCache):
         """The rewrite kept for just this passage. Raises CacheError where the index cannot be opened."""
         return self.similar.rewrite_of(scope, source)
 
+    def delete(self, key: str) -> bool:
+        """Remove an entry, and the passages made from it, so that it is asked anew; says whether there was one.
+
+        Raises CacheError where it cannot be removed.
+        """
+        self._forget_made_from(key)
+        return super().delete(key)
+
+    def correct(self, key: str, text: str) -> bool:
+        """Put a text in place of a stored answer's, and pin it; says whether there is such an entry.
+
+        Usage and provenance stay; `about` says that it was corrected. Passages made from the old text are removed.
+        Raises CacheError where it cannot be stored.
+        """
+        self._forget_made_from(key)
+        return super().correct(key, text)
+
+    def _forget_made_from(self, key: str) -> None:
+        entry = self.entry(key) if self.has_passages() else None
+        if entry is not None:
+            self.similar.forget(key, entry.answer.text)
+
     # --- upkeep, told in upkeep.py ---
 
     def stats(self, price: Callable[[str, Usage], float | None] | None = None) -> CacheStats:
@@ -117,20 +141,22 @@ class PassageCache(ExactCache):
     def verify(self) -> VerifyReport:
         """Read every entry; move damaged ones to a file `damaged-TIME.jsonl` (every column, bytes as hex).
 
-        A database that SQLite itself finds damaged is set aside as a whole, and what is readable taken over.
+        A database that SQLite itself finds damaged is set aside as a whole, and what is readable taken over. Damaged
+        passages are removed: they are made from answers, and are made again.
         """
-        if self.has_passages():
-            self.similar.verify()
+        lost = self.similar.verify() if self.has_passages() else 0
         self._front.forget()
-        return upkeep.verify(self)
+        return upkeep.verify(self).model_copy(update={"damaged_passages": lost})
 
     def prune(self, *, max_bytes: int | None = None, older_than: float | None = None) -> int:
         """Remove what was stored more than `older_than` days ago, then the oldest until `max_bytes` suffice.
 
         Entries and passages are one row by age: the oldest go, whichever they are. `max_bytes` counts sealed entries
         with their keys and passages with what leads to them; the files are a little larger. Pinned entries stay, though
-        they count. How many entries and passages were removed.
+        they count. How many entries and passages were removed. Raises CacheError for a limit below 0.
         """
+        if min(max_bytes or 0, older_than or 0) < 0:
+            raise CacheError("Bytes and days to keep are 0 or more.", remedy="`rewriter cache clear` removes all.")
         with self._pruning:
             removed = self._prune(max_bytes, older_than)
             upkeep.shrink(self.store, self.similar if self.has_passages() else None)

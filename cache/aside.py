@@ -11,7 +11,8 @@ from pathlib import Path
 
 from . import seal
 from .entry import entry_of
-from .store import DATABASE, Row, Store, readable_rows, sound
+from .pages import DATABASE
+from .store import Row, Store, readable_rows, sound
 
 LOCK_FILE = "set-aside.lock"
 

@@ -282,10 +282,7 @@ class ExactCache:
             self._front.forget(key)
 
     def correct(self, key: str, text: str) -> bool:
-        """Put a text in place of a stored answer's, and pin it; says whether there is such an entry.
-
-        Usage and provenance stay; `about` says that it was corrected. Raises CacheError where it cannot be stored.
-        """
+        """See PassageCache.correct."""
         entry = self.entry(key)
         if entry is None:
             return False

@@ -54,7 +54,11 @@ def raw_key(key: str) -> bytes:
     except ValueError:
         raw = b""
     if len(raw) != KEY_BYTES:
-        raise CacheError("A cache key is 64 hex digits.", where=repr(key)[:80], remedy="Make it with request_key.")
+        raise CacheError(
+            "A cache key is 64 hex digits.",
+            where=repr(key)[:80],
+            remedy="`rewriter cache find TEXT` prints keys; in Python request_key makes them.",
+        )
     return raw
 
 

@@ -38,6 +38,7 @@ def writing_file(path: Path) -> Iterator[None]:
 
 def export(target: Path, entries: Iterable[Entry], passages: Iterable[Remembered]) -> int:
     """See PassageCache.export."""
+    _may_replace(target)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     count = 0
     with writing_file(target):
@@ -75,6 +76,20 @@ def import_(source: Path, store: Store, similar: Callable[[], Similar], judge: J
             except (ValueError, TypeError, KeyError, RecursionError, CacheError):
                 bad += 1
     return added, bad
+
+
+def _may_replace(target: Path) -> None:
+    """An earlier export may be written over, another file not."""
+    with writing_file(target):
+        if target.is_file() and target.stat().st_size and not _is_export(_first_line(target)):
+            raise CacheError(
+                "This file is there already and is no exported cache.", where=str(target), remedy="Choose another name."
+            )
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as lines:
+        return lines.readline(len(json.dumps(FORMAT)) + 2)
 
 
 def _is_export(line: bytes) -> bool:

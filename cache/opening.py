@@ -8,6 +8,7 @@ from pathlib import Path
 from rewriter.errors import CacheError
 
 from .answers import PassageCache
+from .pages import DATABASE
 
 FOLDER_VARIABLE = "REWRITER_CACHE"
 SIZE_VARIABLE = "REWRITER_CACHE_SIZE"
@@ -25,15 +26,18 @@ def default_folder() -> Path:
     return Path(user_cache_dir("transcript-rewriter")) / "answers"
 
 
-def open_cache(path: Path | str | None = None, *, shared: str | None = None) -> PassageCache:
+def open_cache(path: Path | str | None = None, *, shared: str | None = None, make: bool = True) -> PassageCache:
     """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
     REWRITER_CACHE_DAYS where they are set.
 
-    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it. Raises CacheError where it
-    cannot be opened or a limit is no number.
+    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it. Without `make` the cache must
+    be there already. Raises CacheError where it cannot be opened or is not there, or a limit is no number.
     """
     size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
-    folder = path if path is not None else default_folder()
+    folder = Path(path if path is not None else default_folder()).expanduser()
+    if not make and not (folder / DATABASE).is_file():
+        remedy = f"Name its folder with --cache or {FOLDER_VARIABLE}."
+        raise CacheError("There is no cache here.", where=str(folder), remedy=remedy)
     limit = int(size) if size is not None else None
     url = shared or os.environ.get(SHARED_VARIABLE)
     if url:

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+DATABASE = "cache.db"  # of answers; diskcache gives it this name
+
 
 def make_private(path: Path) -> None:
     """Make an empty file that only the owner can read, unless there is one; then take others' rights from it.

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 from diskcache import Cache, Disk
 
-from .pages import give_back, make_private
+from .pages import DATABASE, give_back, make_private
 
-DATABASE = "cache.db"
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
 RAW_MODE = 1  # diskcache's MODE_RAW: the value stands in the row as it is
 

@@ -56,13 +56,17 @@ class CacheStats(Record):
 
 
 class VerifyReport(Record):
-    """Entries read; how many are sound, of a newer version (left alone), damaged (moved to the file `set_aside`)."""
+    """Entries read; how many are sound, of a newer version (left alone), damaged (moved to the file `set_aside`).
+
+    `damaged_passages` are those of the similar tier that were damaged and removed.
+    """
 
     entries: int
     sound: int
     newer: int
     damaged: int
     set_aside: str | None = None
+    damaged_passages: int = 0
 
 
 def stats(cache: ExactCache, passages: int, price: Callable[[str, Usage], float | None] | None) -> CacheStats:

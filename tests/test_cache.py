@@ -305,6 +305,14 @@ def test_where_it_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert default_folder().parts[-2:] == ("transcript-rewriter", "answers")
 
 
+def test_who_only_looks_makes_no_cache(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="no cache here"):
+        open_cache(tmp_path / "mistyped", make=False)
+    assert not (tmp_path / "mistyped").exists()
+    open_cache(tmp_path / "c").close()
+    open_cache(tmp_path / "c", make=False).close()
+
+
 # --- asked once ---
 
 
@@ -618,6 +626,14 @@ def test_nothing_is_evicted_unless_asked_for(tmp_path: Path) -> None:
         assert 1 <= len(limited) < 12 and keys[-1] in limited
 
 
+@pytest.mark.parametrize("limit", [{"max_bytes": -1}, {"older_than": -0.5}, {"max_bytes": 10**9, "older_than": -1}])
+def test_a_limit_below_nothing_removes_nothing(cache: PassageCache, limit: dict[str, float]) -> None:
+    fill(cache, 2)
+    with pytest.raises(CacheError, match="0 or more"):
+        cache.prune(**limit)  # type: ignore[arg-type]
+    assert len(cache) == 2
+
+
 def test_clear(cache: PassageCache) -> None:
     fill(cache, 5)
     assert cache.clear() == 5
@@ -667,6 +683,18 @@ def test_a_file_that_is_no_export_is_refused(cache: PassageCache, tmp_path: Path
     file.write_bytes(content)
     with pytest.raises(CacheError, match="not an exported cache"):
         cache.import_(file)
+
+
+def test_an_export_never_overwrites_another_kind_of_file(cache: PassageCache, tmp_path: Path) -> None:
+    cache.put(KEY, Answer(text="a"))
+    notes, export = tmp_path / "notes.txt", tmp_path / "e.jsonl"
+    notes.write_text("mine\n")
+    with pytest.raises(CacheError, match="no exported cache"):
+        cache.export(notes)
+    assert notes.read_text() == "mine\n"
+    cache.export(export)
+    cache.put(OTHER, Answer(text="b"))
+    assert cache.export(export) == 2
 
 
 def test_a_missing_file_is_one_sentence(cache: PassageCache, tmp_path: Path) -> None:

@@ -377,6 +377,31 @@ def test_what_would_be_replayed_is_told_without_counting_or_making_anything(tmp_
         assert cache.stats().saved == ()
 
 
+KEY = "ab" * 32
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("how", ["delete", "correct"])
+def test_a_wrong_answer_takes_along_what_was_made_from_it(cache: PassageCache, how: str, named: bool) -> None:
+    """Else the next run would replay what the user has just removed."""
+    raw = f"```\n{ZH['rewrite']}\n```"
+    cache.put(KEY, Answer(text=raw), about={"model": "m"})
+    about = {"model": "m", "request": KEY} if named else {"model": "m"}
+    rewrite = ZH["rewrite"].replace("，", "， ") if named else f"  {ZH['rewrite']}\n"
+    cache.remember(SCOPE, ZH["source"], rewrite, Answer(text=raw), about=about)
+    remember(cache, EN["source"], EN["rewrite"])
+    assert cache.delete(KEY) if how == "delete" else cache.correct(KEY, "right")
+    assert served(cache, ZH["source"]) is None
+    assert served(cache, EN["source"]) == EN["rewrite"]
+
+
+def test_damaged_passages_are_told(cache: PassageCache) -> None:
+    remember(cache, ZH["source"], ZH["rewrite"])
+    remember(cache, EN["source"], EN["rewrite"])
+    cache.similar._connection.execute("UPDATE passages SET sealed = CAST(sealed || x'00' AS BLOB) WHERE stored > 0")
+    assert cache.verify().damaged_passages == 2 and cache.verify().damaged_passages == 0
+
+
 def test_prune_clear_and_verify(cache: PassageCache) -> None:
     remember(cache, ZH["source"], ZH["rewrite"])
     remember(cache, EN["source"], EN["rewrite"])
