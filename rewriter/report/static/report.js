@@ -8,6 +8,7 @@
   const list = $("list");
   const TAGS = { same: "span", lost: "del", added: "ins", changed: "span", term: "span", fix: "s" };
   const MODES = { all: () => true, look: (p) => p.l > 0, kept: (p) => p.l === 2, repaired: (p) => data.statuses[p.s][0] === "repaired" };
+  const UNTOUCHED = "untouched";
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   // --- elements ---
@@ -84,7 +85,8 @@
     }
     node.append(drawSide("source", source, lang));
     if (columns === 2) node.append(drawSide("result", result, lang));
-    if (findings.length) node.append(el("ul", "found-list", ...findings.map((n) => drawFinding(passage, n))));
+    const here = findings.filter((n) => passage.g[n][0] !== UNTOUCHED); // that is said in the margin
+    if (here.length) node.append(el("ul", "found-list", ...here.map((n) => drawFinding(passage, n))));
     return node;
   }
 
@@ -106,7 +108,8 @@
     state.title = meaning;
     const time = passage.b !== undefined && `${clock(passage.b)}–${clock(passage.e ?? passage.b)}`;
     return el("div", "side", heading, state, time && el("div", "", time), passage.w && el("div", "speaker", passage.w),
-      passage.q !== undefined && el("div", "", `score ${passage.q.toFixed(2)}`), drawSteps(passage));
+      passage.q !== undefined && el("div", "", `score ${passage.q.toFixed(2)}`), drawSteps(passage),
+      (passage.g || []).some((g) => g[0] === UNTOUCHED) && el("div", "way", "came back unchanged"));
   }
 
   function drawBody(passage, lang) {
