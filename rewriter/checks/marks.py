@@ -9,11 +9,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from rewriter.checks import facts, negations
+from rewriter.checks import facts, negations, unusual
 from rewriter.checks.find import FLOOR, Gap, Segment
 from rewriter.checks.names import CALM, distance
 from rewriter.checks.normalise import NUMBER, Tokens
-from rewriter.glossary.words import chinese_cost
 
 # Weight of an address or a question: enough to be told, in content characters.
 ADDRESS_WEIGHT, QUESTION_WEIGHT = 3.0, 2.0
@@ -21,8 +20,6 @@ ADDRESS_WEIGHT, QUESTION_WEIGHT = 3.0, 2.0
 ASKED_NEAR = 3
 # Tokens of a run that is told when it stands twice in a row; longer ones are found as duplicates by weight.
 LONGEST_DOUBLE = 4
-# Cost (see `glossary.words`) up to which a doubled character is a word that writers use: 试试 costs 11.5, 步步 12.5.
-USUAL = 12.0
 # Code points on either side in which a number put in may have been said in pieces.
 PIECES_NEAR = 15
 _ADDRESS = re.compile(r"https?://[^\s<>，。、）)]+|www\.[^\s<>，。、）)]+|[\w.+-]+@[\w-]+\.[a-z.]+", re.IGNORECASE)
@@ -122,4 +119,4 @@ def doubled(gaps: Sequence[Gap], draft: Tokens) -> list[Segment]:
 def _meant(draft: Tokens, start: int, size: int) -> bool:
     """Do the two make a word (天天), or end one clause and begin the next?"""
     apart = draft.start(start + size) - draft.end(start + size - 1)
-    return apart > 0 or chinese_cost(draft.code[start : start + 2 * size]) <= USUAL
+    return apart > 0 or unusual.usual(draft.code[start : start + 2 * size])

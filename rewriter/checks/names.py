@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -94,7 +93,6 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
     synonym look the same.
     """
     found = []
-    times = Counter(source.code[g.a : g.b] + "\0" + draft.code[g.c : g.d] for g in gaps)
     for k, g in enumerate(gaps):
         if g.b == g.a or g.d == g.c or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
             continue
@@ -107,18 +105,12 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
             continue  # but 中, grammar elsewhere, may be all that went of 中国
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
         term = _term(g, source, draft, distance(gaps, k))
-        again = times[source.code[g.a : g.b] + "\0" + draft.code[g.c : g.d]] > 1
-        if not term and (_unusual(g, source, draft) or (again and _throughout(g, source, draft))):
-            term = (g.a, g.b, g.c, g.d)
+        if not term and (_unusual(g, source, draft) or _throughout(g, gaps, source, draft)):
+            term = g.span
         if term:
             found.append(Segment("term", max(weight, FLOOR), *term))
-        elif (
-            not light
-            and g.alike < sound.ALIKE
-            and not set(old) & set(new)
-            and not any(f[0] == NUMBER for f in old + new)
-        ):
-            found.append(Segment("changed", weight, g.a, g.b, g.c, g.d))
+        elif not light and g.alike < sound.ALIKE and not set(old) & set(new) and sum(map(len, words)) == len(old + new):
+            found.append(Segment("changed", weight, *g.span))
     return found
 
 
@@ -157,16 +149,20 @@ def _shortened(word: str, short: str) -> bool:
     return word[0] == short[0] and all(c in letters for c in short)
 
 
-def _throughout(g: Gap, source: Tokens, draft: Tokens) -> bool:
-    """Is the word, which became the same other word elsewhere too, another word and no grammar?
+def _throughout(g: Gap, gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> bool:
+    """Did another word, and no grammar, become the same other word here and elsewhere?
 
     An editor varies his words; of 960 human rewrites none has the same exchange twice.
     """
     old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
     if min(old + new) >= "\u3400":
-        return g.alike < sound.ALIKE and _other_words(old, new)
-    telling = max(map(weight_of, old)) > LIGHT_WEIGHT
-    return telling and len(old) <= LONGEST_PUT_IN and g.alike < AGAIN_ALIKE and _capital(g, draft)
+        other = g.alike < sound.ALIKE and _other_words(old, new)
+    else:
+        telling = max(map(weight_of, old)) > LIGHT_WEIGHT
+        other = telling and len(old) <= LONGEST_PUT_IN and g.alike < AGAIN_ALIKE and _capital(g, draft)
+    return other and any(
+        source.forms[x.a : x.b] == old and draft.forms[x.c : x.d] == new for x in gaps if x is not g and x.b > x.a
+    )
 
 
 def _other_words(old: Sequence[str], new: Sequence[str]) -> bool:

@@ -17,6 +17,8 @@ _HAN = re.compile("[\u3400-\ufaff\U00020000-\U0003ffff]+")
 SCRIPT = 3
 # Code points of a text looked at for its script.
 SAMPLE = 300
+# Likeness in percent (best window, Indel) from which the source says the same.
+NEARLY = 80.0
 # Content characters that a gap must have put in for its words to be looked at.
 TOLD = 0.5
 # Tokens below which the language of a text cannot be told.
@@ -119,8 +121,11 @@ def _echo(source: str, draft: str) -> list[Sign]:
 
 
 def _said(words: str, source: str) -> bool:
-    """Does the source speak that way itself, however it is punctuated?"""
-    return _letters(words) in _letters(source)
+    """Does the source speak that way itself, however it is punctuated and if a letter or two were misheard?"""
+    from rapidfuzz import fuzz  # late: few drafts speak of their work
+
+    words, source = _letters(words), _letters(source)
+    return words in source or (len(source) >= len(words) and fuzz.partial_ratio(words, source) >= NEARLY)
 
 
 def _letters(text: str) -> str:
