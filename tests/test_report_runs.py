@@ -116,6 +116,14 @@ def test_only_the_files_asked_for(folder: Path) -> None:
         read_run(folder, only=["other.txt"])
 
 
+def test_too_many_passages_are_refused_with_a_remedy(folder: Path) -> None:
+    count = sum(len(f.passages) for f in read_run(folder).files)
+    assert len(read_run(folder, most=count).files) == 4
+    with pytest.raises(InputError, match=r"more than 3 passages.*--file"):
+        read_run(folder, most=3)
+    assert len(read_run(folder, most=3, only=["cues.srt"]).files) == 1
+
+
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run here: run\.jsonl is missing"):
         read_run(tmp_path)

@@ -33,6 +33,8 @@ REPORT = "report.html"
 KINDS = ("same", "lost", "added", "changed", "term", "fix")
 # Of what a fix left out (a loop may be 16,000 characters) so many code points are shown.
 LONGEST_FIX = 60
+# Passages of a page at most: half a minute's work to make, and as much as a browser opens without complaint.
+MOST = 40_000
 # The list of places to look at first, at the top: as many as are read at a glance.
 FIRST_PLACES = 12
 # White space with a line's end in it: one line's end is enough on the page.
@@ -69,10 +71,11 @@ class Shown:
 def write_report(folder: str | Path, out: Path | None = None, *, only: Sequence[str] = ()) -> Path:
     """Write the report of a run into its folder (or to `out`); returns its path. `only` names the files to show.
 
-    Raises InputError where there is no run, OutputError where the report cannot be written.
+    Raises InputError where there is no run or one of more than MOST passages, OutputError where the report cannot be
+    written.
     """
     path = out or Path(folder) / REPORT
-    write_whole(path, page(read_run(folder, only=only)).encode("utf-8", "replace"))
+    write_whole(path, page(read_run(folder, only=only, most=MOST)).encode("utf-8", "replace"))
     return path
 
 

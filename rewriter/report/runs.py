@@ -124,10 +124,11 @@ class RunView:
         return ((file, passage) for file in self.files for passage in file.passages)
 
 
-def read_run(folder: str | Path, *, only: Sequence[str] = ()) -> RunView:
+def read_run(folder: str | Path, *, only: Sequence[str] = (), most: int | None = None) -> RunView:
     """Read a run's folder; `only` names the files to read (all by default).
 
-    Raises InputError where there is no run, and where `only` names a file that the run does not have.
+    A passage takes about 15 KB of memory. Raises InputError where there is no run, where `only` names a file that the
+    run does not have, and where there are more than `most` passages.
     """
     folder = Path(folder)
     if not (folder / JOURNAL).is_file():
@@ -136,9 +137,15 @@ def read_run(folder: str | Path, *, only: Sequence[str] = ()) -> RunView:
             where=str(folder),
             remedy="Give the folder that `rewriter rewrite` wrote to with -o.",
         )
-    journal = _Journal()
+    journal = _Journal(only=frozenset(only))
     for event in read_journal(folder / JOURNAL):
         journal.take(event)
+        if most is not None and journal.outcomes > most:
+            raise InputError(
+                f"the run has more than {most:,} passages: too many to be looked at at once.",
+                where=str(folder),
+                remedy="Name some of its files with --file.",
+            )
     summary = _summary(folder)
     failed = {str(r["file"]): str(r["failed"]) for r in summary.get("reports", []) if r.get("failed")}
     names = [*journal.files, *(name for name in failed if name not in journal.files)]
@@ -180,8 +187,10 @@ class _Pages:
 
 @dataclass
 class _Journal:
-    """Events in order; later ones win."""
+    """Events in order; later ones win. `only`: files to take in (empty: all); of others the names are kept."""
 
+    only: frozenset[str] = frozenset()
+    outcomes: int = 0
     files: dict[str, _Pages] = field(default_factory=dict)
     settings: Event = field(default_factory=dict)
     sessions: list[tuple[str, str | None]] = field(default_factory=list)
@@ -205,14 +214,19 @@ class _Journal:
         self.sessions.append((str(event.get("at", "")), None))
 
     def _of_file(self, kind: str, event: Event) -> None:
-        pages = self.files.setdefault(str(event.get("file")), _Pages())
+        name = str(event.get("file"))
+        pages = self.files.setdefault(name, _Pages())
+        if self.only and name not in self.only:
+            return
         if kind == "begin":
             pages.expected = int(event.get("passages", 0))
         elif kind == "passage" and event.get("outcomes"):
             pages.open_passages[int(event["outcomes"][0].get("index", 0))] = event["outcomes"]
         elif kind == "outcome":
             pages.open_outcomes.append(event["outcome"])
+            self.outcomes += 1
         elif kind == "file":
+            self.outcomes -= len(pages.outcomes)  # those of an earlier run, which these take the place of
             pages.event, pages.outcomes = event, pages.open_outcomes
             pages.open_outcomes, pages.open_passages = [], {}
 
