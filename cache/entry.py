@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -126,6 +127,7 @@ def about_of(said: bytes) -> dict[str, Any]:
     return about
 
 
+@lru_cache(maxsize=256)
 def label_of(said: bytes) -> tuple[str, str]:
     """(model, style) of an entry's `about`, empty where it does not say; savings are counted by them."""
     try:

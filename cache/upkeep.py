@@ -17,7 +17,7 @@ from rewriter.errors import CacheError
 from rewriter.records import Record, Usage
 
 from . import seal
-from .entry import entry_of
+from .entry import entry_of, label_of, unpack
 from .moving import writing_file
 from .tally import Saved
 
@@ -81,10 +81,11 @@ def stats(cache: ExactCache, passages: int, price: Callable[[str, Usage], float 
             payload += len(row.value) if isinstance(row.value, bytes) else 0
             pinned += row.pinned
             with suppress(seal.Damaged, seal.Newer):
-                entry = entry_of(row.key if isinstance(row.key, bytes) else b"", row.value)
-                models[str(entry.about.get("model") or entry.answer.model)] += 1
-                styles[str(entry.about.get("style", ""))] += 1
-                times.append(entry.when)
+                opened = unpack(row.key if isinstance(row.key, bytes) else b"", row.value)
+                model, style = label_of(opened.about)
+                models[model or opened.answer.model] += 1
+                styles[style] += 1
+                times.append(opened.when)
     saved, misses = cache.tally.saved()
     return CacheStats(
         entries=entries,
