@@ -157,7 +157,7 @@ def moved(made: Path, server: FaultyServer, folder: Path) -> Path:
     return folder / "out"
 
 
-CLI = (sys.executable, "-c", "from rewriter.cli import main, COMMANDS; COMMANDS['review'] = 'review'; main()")
+CLI = (sys.executable, "-m", "rewriter.cli")
 
 
 @dataclass

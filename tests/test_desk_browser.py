@@ -73,8 +73,14 @@ def enter(browse: Browse, running: Running, path: str = "/", **options: Any) -> 
 def passage(page: Page, number: int) -> None:
     """Open the passage of that number from the list of all."""
     page.goto("/".join(page.url.split("/")[:3]) + "/?show=all")
-    page.click(f".passages li:nth-child({number}) a")
+    step_in(page, f".passages li:nth-child({number}) a")
+
+
+def step_in(page: Page, link: str = ".passages a") -> None:
+    """Follow a link of the list, until the page's script has run."""
+    page.click(link)
     page.wait_for_selector("#compare")
+    page.wait_for_load_state()
 
 
 def said(page: Page, words: str) -> None:
@@ -108,7 +114,7 @@ def test_a_review_survives_a_kill_and_is_written(
         page = enter(browse, running)
         assert page.url == f"{running.origin}/"  # the token is gone from the address
         assert "0 of 1 to look at settled" in page.inner_text("#work")
-        page.click(".passages a")
+        step_in(page)
         page.click('[data-act="restore"]')  # 4: its draft was gutted
         said(page, "Source restored")
         passage(page, 1)
@@ -266,6 +272,7 @@ def test_everything_can_be_done_with_keys(server: FaultyServer, run: Path, brows
         page.keyboard.press("j")
         page.keyboard.press("Enter")
         page.wait_for_selector("#compare")
+        page.wait_for_load_state()
         assert "2 of 6" in page.inner_text("h1")
         page.keyboard.press("j")
         page.locator("h1", has_text="3 of 6").wait_for()
@@ -293,6 +300,7 @@ def test_everything_can_be_done_with_keys(server: FaultyServer, run: Path, brows
         page.keyboard.press("Escape")
         page.keyboard.press("l")
         page.wait_for_selector(".bar")
+        page.wait_for_load_state()
         page.keyboard.press("/")
         assert page.evaluate("document.activeElement.name") == "text"
         page.keyboard.type("没有花钱")
@@ -347,8 +355,7 @@ def test_no_serious_violation_and_pictures_to_look_at(
         assert browse.serious(page) == []
         browse.shoot(page, "desk-list")
         page.goto(f"{running.origin}/")
-        page.click(".passages a")
-        page.wait_for_selector("#compare")
+        step_in(page)
         assert browse.serious(page) == []
         browse.shoot(page, "desk-passage")
         page.fill("#instruction", "删掉后面的")

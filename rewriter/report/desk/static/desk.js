@@ -311,3 +311,4 @@ addEventListener("popstate", () => (key() ? attempt(() => show(location.href, fa
 addEventListener("beforeunload", (event) => {
   if (changed()) event.preventDefault();
 });
+if (changed()) typed(); // before this script was there
