@@ -7,7 +7,9 @@ with length and not with its square.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +24,8 @@ ANCHOR = 8
 # Of the runs of Chinese characters only those that begin with one character in so many are looked at, the same on both
 # sides: a Chinese text has five times the tokens of an English one as long, and far more anchors than are needed.
 SAMPLED = 16
+# Codes above are words (see `normalise.Coder`) or rare characters.
+LAST_CHARACTER = 0xFB00
 # Without anchors a stretch is cut in proportion into blocks of this size; what is misplaced there counts as moved.
 BLOCK = 6000
 
@@ -92,10 +96,18 @@ def _anchors(source: str, draft: str) -> list[tuple[int, int]]:
 
 def _once(text: str) -> dict[str, int]:
     seen: dict[str, int] = {}
-    for i in [i for i, c in enumerate(text[: len(text) - ANCHOR + 1]) if c > "\ufaff" or ord(c) % SAMPLED == 0]:
+    for m in _sampled().finditer(text, 0, max(0, len(text) - ANCHOR + 1)):
+        i = m.start()
         run = text[i : i + ANCHOR]
         seen[run] = -1 if run in seen else i
     return {run: i for run, i in seen.items() if i >= 0}
+
+
+@lru_cache(maxsize=1)
+def _sampled() -> re.Pattern[str]:
+    """Codes at which a run is looked at: of words all, of characters one in SAMPLED."""
+    characters = "".join(map(chr, range(0x0E00, LAST_CHARACTER, SAMPLED)))
+    return re.compile(f"[{characters}{chr(LAST_CHARACTER)}-\U0010ffff]")
 
 
 def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -93,6 +94,7 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
     synonym look the same.
     """
     found = []
+    times = Counter((source.code[g.a : g.b], draft.code[g.c : g.d]) for g in gaps if g.b > g.a and g.d > g.c)
     for k, g in enumerate(gaps):
         if g.b == g.a or g.d == g.c or max(g.b - g.a, g.d - g.c) > LONGEST_CHANGE:
             continue
@@ -105,7 +107,8 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
             continue  # but 中, grammar elsewhere, may be all that went of 中国
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
         term = _term(g, source, draft, distance(gaps, k))
-        if not term and (_unusual(g, source, draft) or _throughout(g, gaps, source, draft)):
+        again = times[source.code[g.a : g.b], draft.code[g.c : g.d]] > 1
+        if not term and (_unusual(g, source, draft) or (again and _throughout(g, source, draft))):
             term = g.span
         if term:
             found.append(Segment("term", max(weight, FLOOR), *term))
@@ -149,20 +152,16 @@ def _shortened(word: str, short: str) -> bool:
     return word[0] == short[0] and all(c in letters for c in short)
 
 
-def _throughout(g: Gap, gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> bool:
-    """Did another word, and no grammar, become the same other word here and elsewhere?
+def _throughout(g: Gap, source: Tokens, draft: Tokens) -> bool:
+    """Is the word, which became the same other word elsewhere too, another word and no grammar?
 
     An editor varies his words; of 960 human rewrites none has the same exchange twice.
     """
     old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
     if min(old + new) >= "\u3400":
-        other = g.alike < sound.ALIKE and _other_words(old, new)
-    else:
-        telling = max(map(weight_of, old)) > LIGHT_WEIGHT
-        other = telling and len(old) <= LONGEST_PUT_IN and g.alike < AGAIN_ALIKE and _capital(g, draft)
-    return other and any(
-        source.forms[x.a : x.b] == old and draft.forms[x.c : x.d] == new for x in gaps if x is not g and x.b > x.a
-    )
+        return g.alike < sound.ALIKE and _other_words(old, new)
+    telling = max(map(weight_of, old)) > LIGHT_WEIGHT
+    return telling and len(old) <= LONGEST_PUT_IN and g.alike < AGAIN_ALIKE and _capital(g, draft)
 
 
 def _other_words(old: Sequence[str], new: Sequence[str]) -> bool:
