@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -559,6 +560,22 @@ def test_a_wrong_call_says_what_to_do(server: FaultyServer, run: Path, arguments
     (run.parent / "bad.yaml").write_text("terms: [")
     told = rewriter("review", *arguments, "--no-browser", server=server, cwd=run.parent, check=False)
     assert words in told and "Traceback" not in told
+
+
+def test_a_run_without_a_finished_file_has_no_final_transcript(run: Path) -> None:
+    lines = (run / "run.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (run / "run.jsonl").write_text("".join(line for line in lines if '"event":"file"' not in line), encoding="utf-8")
+    with Book([run], writing=False) as book, pytest.raises(InputError, match="no file of this run is finished"):
+        assert book.entries  # they can be looked at already
+        write_final(book, None)
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_the_web_packages_it_says_how_to_get_them(run: Path, package: str) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from rewriter.cli import main; main(['review', {str(run)!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=run.parent)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "pip install 'transcript-rewriter[review]'" in done.stderr
 
 
 def test_a_port_that_is_taken_is_said(server: FaultyServer, run: Path, tmp_path: Path) -> None:

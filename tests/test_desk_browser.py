@@ -309,6 +309,46 @@ def test_everything_can_be_done_with_keys(server: FaultyServer, run: Path, brows
     assert kinds(run) == ["accept", "restore", "draft", "done", "undo"]
 
 
+def test_an_input_method_keeps_its_keys(run: Path, browse: Browse) -> None:
+    """While pinyin is being composed, Escape and Enter belong to the input method, and half a word is not judged."""
+    with desk(run) as running:
+        page = enter(browse, running)
+        passage(page, 2)
+        judged: list[str] = []
+        page.on("request", lambda request: judged.append(request.url) if request.url.endswith("/judge") else None)
+        page.focus("#edit")
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Input.imeSetComposition", {"text": "shui'b", "selectionStart": 6, "selectionEnd": 6})
+        page.evaluate(
+            "for (const key of ['Escape', 'Enter']) document.activeElement.dispatchEvent("
+            "new KeyboardEvent('keydown', {key, ctrlKey: true, isComposing: true, bubbles: true}))"
+        )
+        page.wait_for_timeout(600)
+        assert page.evaluate("document.activeElement.id") == "edit" and judged == []
+        devtools.send("Input.insertText", {"text": "水泵"})
+        page.locator("#judged", has_text="accepted").or_(page.locator("#judged", has_text="rejected")).wait_for()
+        assert len(judged) == 1 and "水泵" in page.input_value("#edit")
+    assert kinds(run) == []
+
+
+def test_passages_being_asked_are_followed_from_any_page(server: FaultyServer, run: Path, browse: Browse) -> None:
+    with desk(run) as running:
+        page = enter(browse, running)
+        passage(page, 3)
+        page.keyboard.press("t")
+        page.fill('[name="heard"]', "水泵")
+        page.fill('[name="written"]', "水磅")
+        page.press('[name="written"]', "Enter")
+        page.wait_for_selector('[data-act="anew"]:not([hidden])')
+        server.delay = 1.0
+        page.click('[data-act="anew"]')
+        said(page, "Asking again: 0 of 4")
+        page.goto(f"{running.origin}/?show=all")
+        said(page, "Asking again: ")
+        server.delay = 0.0
+        said(page, "Asked 4 again")
+
+
 def test_a_text_that_is_not_kept_is_not_left_by_accident(server: FaultyServer, run: Path, browse: Browse) -> None:
     with desk(run) as running:
         page = enter(browse, running)

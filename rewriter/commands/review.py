@@ -80,6 +80,8 @@ def review(
 
 def print_written(written: list[dict[str, object]], as_json: bool) -> None:
     """The final transcripts, one a line."""
+    from rewriter.report.visible import visible
+
     if as_json:
         say({"files": written})
         return
@@ -87,4 +89,4 @@ def print_written(written: list[dict[str, object]], as_json: bool) -> None:
         passages = one["passages"]
         assert isinstance(passages, dict)
         counts = ", ".join(f"{count} {what}" for what, count in passages.items())
-        click.echo(f"{one['output']}  ({counts})")
+        click.echo(f"{visible(str(one['output']))}  ({counts})")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rewriter.errors import RewriterError, UsageError
+from rewriter.errors import InputError, RewriterError, UsageError
 from rewriter.glossary import Glossary, Term
 from rewriter.glossary.adding import SUFFIXES, add_term
 from rewriter.glossary.learning import learn
@@ -201,6 +201,8 @@ def learned_from(book: Book, known: Glossary | None = None) -> list[Suggestion]:
 
 
 def write_final(book: Book, out: Path | None) -> list[Written]:
-    """The final transcripts of every run of a book."""
+    """The final transcripts of every run of a book. Raises InputError where no file is finished, and as `export`."""
+    if not any(file.finished for run in book.runs for file in run.files):
+        raise InputError("no file of this run is finished.", where=str(book.folders[0]), remedy="Let it end first.")
     decided = [[(e, book.state(e)) for e in book.entries if e.run == n] for n in range(len(book.runs))]
     return export(list(zip(book.runs, decided, strict=True)), out)

@@ -202,7 +202,7 @@ async function follow(errand) {
     await new Promise((resolve) => setTimeout(resolve, POLL));
     errand = await (await fetch("/errand")).json();
   }
-  if (!changed()) await renew();
+  if (key() && !changed()) await renew();
   const results = Object.entries(errand.results).map(([what, count]) => `${count} ${what}`).join(", ");
   say(errand.error || `Asked ${errand.done} again: ${results || "nothing new"}.`, Boolean(errand.error));
 }
@@ -264,6 +264,7 @@ function listKey(name) {
 
 document.addEventListener("keydown", (event) => {
   const at = event.target;
+  if (event.isComposing) return; // the keys belong to an input method
   const typing = at.matches("input, textarea, select, dialog *");
   if (at === box() && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -276,7 +277,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 function pressed(event) {
-  if (event.key === " " && event.target.matches("button, a, summary, audio, video")) return;
+  if (event.key === " " && (!player() || event.target.matches("button, a, summary, audio, video"))) return;
   if (event.key === "?") attempt(ACTS.help);
   else if (event.key === "/") key() ? location.assign("/?show=all") : one('[name="text"]')?.focus();
   else if (key() && KEYS[event.key]) attempt(KEYS[event.key]);
@@ -302,6 +303,9 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("input", (event) => {
+  if (event.target === box() && !event.isComposing) typed();
+});
+document.addEventListener("compositionend", (event) => {
   if (event.target === box()) typed();
 });
 document.addEventListener("change", (event) => {
@@ -312,3 +316,4 @@ addEventListener("beforeunload", (event) => {
   if (changed()) event.preventDefault();
 });
 if (changed()) typed(); // before this script was there
+if ("errand" in document.body.dataset) attempt(async () => follow(await (await fetch("/errand")).json()));
