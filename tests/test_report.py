@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from reported import ATTACKS, ENGLISH, GLOSSARY, TALK, Editor, make_run
 from rewriter.commands.report import report
+from rewriter.records import Outcome
 from rewriter.report import wording
-from rewriter.report.page import _embedded, write_report
+from rewriter.report.page import _embedded, _language, write_report
 from rewriter.report.plots import MOST_COLUMNS, strip
-from rewriter.report.runs import read_run
+from rewriter.report.runs import FileView, PassageView, read_run
 from rewriter.report.visible import visible
 from talks import talk
 
@@ -62,6 +63,23 @@ def test_the_page_holds_each_passage_once(folder: Path) -> None:
         shown = "".join(run_ if isinstance(run_, str) else run_[1] for row in packed["r"] for run_ in row[1])
         draft = passage.outcome.rejected or passage.outcome.text
         assert re.sub(r"\s", "", shown) == re.sub(r"\s", "", draft)
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "tag"),
+    [
+        ("", "我們沒有把門關上，後來風就進來了。", "zh-Hant"),
+        ("", "我们没有把门关上，后来风就进来了。", "zh"),
+        ("", "窓を閉めなかったので、風が入ってきました。", "ja"),
+        ("", "창문을 닫지 않아서 바람이 들어왔습니다.", "ko"),
+        ("", "لم نغلق الباب فدخلت الريح", ""),
+        ("de", "Wir haben die Tür nicht zugemacht.", "de"),
+        ('"><script>', "We did not close the door.", ""),
+    ],
+)
+def test_a_file_has_its_languages_letters(given: str, text: str, tag: str) -> None:
+    outcome = Outcome(index=0, start=0, end=len(text), status="rewritten", text=text, source=text)
+    assert _language(FileView(name="a.txt", passages=(PassageView(1, outcome),), language=given)) == tag
 
 
 def test_only_named_files_are_shown(folder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rewriter.atomic import write_whole
+from rewriter.checks.normalise import SIMPLIFIED, TRADITIONAL
 from rewriter.fixes import detect_language
 from rewriter.records import STATUSES, Finding, Outcome, Segment, Status
 from rewriter.report import plots, wording
@@ -37,6 +38,8 @@ LONGEST_FIX = 60
 MOST = 40_000
 # The list of places to look at first, at the top: as many as are read at a glance.
 FIRST_PLACES = 12
+# A language tag (BCP 47), roughly: what a user gave may be anything.
+_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 # White space with a line's end in it: one line's end is enough on the page.
 _BREAKS = re.compile(r"\s*\n\s*")
 # Code points from which a file's language is told.
@@ -278,7 +281,13 @@ def _packed_run(run: Run) -> str | list[Any]:
 
 
 def _language(file: FileView) -> str:
-    return file.language or detect_language(_sample(p.outcome.text for p in file.passages))
+    """The tag by which a browser chooses letters and line breaks: zh-Hant where characters are traditional."""
+    sample = _sample(p.outcome.text for p in file.passages)
+    language = file.language or detect_language(sample)
+    if language == "zh":
+        traditional, simplified = (sum(c in signs for c in sample) for signs in (TRADITIONAL, SIMPLIFIED))
+        return "zh-Hant" if traditional > simplified else "zh"
+    return language if language != "und" and _TAG.fullmatch(language) else ""
 
 
 def _sample(texts: Iterable[str]) -> str:

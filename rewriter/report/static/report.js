@@ -62,6 +62,7 @@
   function drawSide(name, runs, lang) {
     const side = el("div", `said ${name}`);
     side.lang = lang;
+    side.dir = "auto";
     runs.forEach((run, i) => side.append(...drawRun(run, runs[i + 1])));
     return side;
   }
