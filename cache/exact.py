@@ -194,10 +194,14 @@ class ExactCache:
 
     def _write_together(self, entries: list[Sealed]) -> list[Exception | None]:
         """Store entries in one transaction, or, where that fails, each by itself; what went wrong with each."""
+        from .store import is_busy
+
         errors: list[Exception | None] = [None] * len(entries)
         try:
             self.store.write_all(entries)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if is_busy(error):  # for a minute: each by itself would wait as long again
+                return [self._unwritable(error) for _ in entries]
             errors = [self._kept(entry) for entry in entries]
         for entry, error in zip(entries, errors, strict=True):
             if error is None:

@@ -1,11 +1,12 @@
-"""What both databases of a cache need: a file of the owner's only, and the room of removed rows given back."""
+"""What both databases of a cache need: a file of the owner's only, transactions, the room of removed rows back."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DATABASE = "cache.db"  # of answers; diskcache gives it this name
@@ -31,6 +32,23 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on disk at its end as the connection's `synchronous` says.
+
+    Waits for other writers as long as the connection's timeout says. (diskcache's own `transact` gives up at once or,
+    with `retry`, tries for ever, also where the disk fails.) Raises sqlite3.Error.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def give_back(connection: sqlite3.Connection) -> None:

@@ -26,7 +26,7 @@ from rewriter.records import Answer, Record
 from . import seal
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
-from .pages import give_back, make_private
+from .pages import give_back, make_private, transaction
 from .sketch import code, codes
 from .words import Words
 
@@ -203,15 +203,8 @@ class Similar:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing."""
-        with self._working() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with self._working() as connection, transaction(connection):
+            yield connection
 
     def rewrite_of(self, scope: str, source: str) -> str | None:
         """The rewrite remembered for just this passage."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from diskcache import Cache, Disk
 
-from .pages import DATABASE, give_back, make_private
+from .pages import DATABASE, give_back, make_private, transaction
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
 RAW_MODE = 1  # diskcache's MODE_RAW: the value stands in the row as it is
@@ -184,6 +184,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection held the database all the time one waited."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def sound(path: Path) -> bool:
     """Whether a database can be used: a new one, or one of ours whose pages SQLite finds in order. Reads all of it."""
     try:
@@ -289,7 +294,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def write_all(self, entries: Iterable[tuple[bytes, bytes, float]]) -> None:
         """As `write`, many (key, value, stored) in one transaction: all are on disk when this returns, or none."""
-        with self.transact(retry=True):
+        with transaction(self._con):
             rows = ((key, stored, value, value[:4], value[4:5]) for key, value, stored in entries)
             self._con.executemany(UPSERT, rows)
 
@@ -329,7 +334,7 @@ class Store(Cache):  # type: ignore[misc]  # diskcache publishes no types
 
     def drop(self, rowids: list[int]) -> int:
         """Remove rows, in one transaction; how many there were."""
-        with self.transact(retry=True):
+        with transaction(self._con):
             return int(self._con.executemany("DELETE FROM Cache WHERE rowid = ?", ((r,) for r in rowids)).rowcount)
 
     def clear_all(self, *, pinned: bool) -> int:

@@ -263,6 +263,31 @@ async def test_a_full_disk_fails_the_put_not_the_run(tmp_path: Path) -> None:
         assert cache.get(SMALL) == Answer(text="fits") and cache.get("cd" * 32) is None
 
 
+async def test_a_database_that_stays_locked_is_an_error_not_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rewriter.cache.store.LOCK_TIMEOUT", 0.2)
+    with PassageCache(tmp_path) as cache:
+        cache.put(KEY, Answer(text="before"))
+        with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(CacheError, match="locked"):
+                cache.put(SMALL, Answer(text="a"))
+            with pytest.raises(CacheError, match="locked"):
+                await asyncio.wait_for(cache.aput(SMALL, Answer(text="a")), 10)
+            start = time.monotonic()
+            puts = (cache.aput(f"{n:064x}", Answer(text="a")) for n in range(40))
+            told = await asyncio.gather(*puts, return_exceptions=True)
+            assert [type(t) for t in told] == [CacheError] * 40
+            assert time.monotonic() - start < 40 * 0.2 / 2  # nobody waits for himself after all have waited
+            with pytest.raises(CacheError, match="locked"):
+                cache.prune(max_bytes=0)
+            assert cache.get(KEY) == Answer(text="before")
+            other.execute("ROLLBACK")
+        await cache.aput(SMALL, Answer(text="a"))
+        assert cache.get(SMALL) == Answer(text="a")
+
+
 # --- many at once, killed ---
 
 WRITER = """
