@@ -63,7 +63,8 @@ class PassageCache(ExactCache):
 
             try:
                 with self._similar_lock:
-                    self._similar = self._similar or Similar(self.path, self.notices)
+                    if self._similar is None:
+                        self._similar = Similar(self.path, self.notices)
             except (OSError, sqlite3.Error) as error:
                 raise CacheError(
                     f"The index of passages cannot be opened ({error}).", where=str(self.path), remedy=ELSEWHERE

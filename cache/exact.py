@@ -21,6 +21,7 @@ from .entry import About, Entry, Opened, entry_of, pack, unpack
 from .flight import Flights, Turnstile
 from .front import ENTRIES, Front
 from .keys import raw_key
+from .pages import is_busy
 from .tally import Tally
 from .together import Sealed, Together
 
@@ -194,8 +195,6 @@ class ExactCache:
 
     def _write_together(self, entries: list[Sealed]) -> list[Exception | None]:
         """Store entries in one transaction, or, where that fails, each by itself; what went wrong with each."""
-        from .store import is_busy
-
         errors: list[Exception | None] = [None] * len(entries)
         try:
             self.store.write_all(entries)
@@ -203,8 +202,8 @@ class ExactCache:
             if is_busy(error):  # for a minute: each by itself would wait as long again
                 return [self._unwritable(error) for _ in entries]
             errors = [self._kept(entry) for entry in entries]
-        for entry, error in zip(entries, errors, strict=True):
-            if error is None:
+        for entry, wrong in zip(entries, errors, strict=True):
+            if wrong is None:
                 self._front.forget(entry.key.hex())
                 self._published(entry)
         try:
@@ -321,6 +320,10 @@ class ExactCache:
         """Whether `get` would find an answer under the key; counts as neither hit nor miss."""
         entry = self.entry(key)
         return entry is not None and (entry.pinned or not self._too_old(entry.when))
+
+    def __bool__(self) -> bool:
+        """A cache, even an empty one."""
+        return True
 
     def __len__(self) -> int:
         """Entries, damaged ones and those of newer versions included."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+TRIES, PAUSE = 1000, 0.01  # seconds between; setting up a database takes milliseconds
 DATABASE = "cache.db"  # of answers; diskcache gives it this name
 
 
@@ -32,6 +34,27 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     finally:
         part.unlink(missing_ok=True)
+
+
+def begin_log(connection: sqlite3.Connection) -> None:
+    """Set WAL mode, which a database keeps. Raises sqlite3.Error.
+
+    On a new database that another process is setting up as well, SQLite fails at once instead of waiting.
+    """
+    for _ in range(TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+        time.sleep(PAUSE)
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection held the database all the time one waited."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 @contextmanager

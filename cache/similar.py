@@ -26,7 +26,7 @@ from rewriter.records import Answer, Record
 from . import seal
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
-from .pages import give_back, make_private, transaction
+from .pages import begin_log, give_back, make_private, transaction
 from .sketch import code, codes
 from .words import Words
 
@@ -52,7 +52,6 @@ SEVERAL = 1000
 _LENGTH_BYTES = 4
 PRAGMAS = (
     "trusted_schema = OFF",
-    "journal_mode = WAL",
     "synchronous = NORMAL",  # after a power cut the last rows may be missing, which costs a model call each
     "cache_size = -16384",  # KB: the inner pages of a million passages
     "mmap_size = 4294967296",  # bytes, of the system's page cache
@@ -136,6 +135,7 @@ class Similar:
         try:
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
+            begin_log(connection)
             for statement in SETUP:
                 connection.execute(statement)
             triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view')")
@@ -251,6 +251,10 @@ class Similar:
         return opened if opened is not None and opened.scope == scope and _place(opened.key) == place else None
 
     # --- upkeep ---
+
+    def __bool__(self) -> bool:
+        """An index, even an empty one."""
+        return True
 
     def __len__(self) -> int:
         found = 0

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from diskcache import Cache, Disk
 
-from .pages import DATABASE, give_back, make_private, transaction
+from .pages import DATABASE, begin_log, give_back, make_private, transaction
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another process's write; diskcache's own default
 RAW_MODE = 1  # diskcache's MODE_RAW: the value stands in the row as it is
@@ -184,11 +184,6 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection held the database all the time one waited."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
 def sound(path: Path) -> bool:
     """Whether a database can be used: a new one, or one of ours whose pages SQLite finds in order. Reads all of it."""
     try:
@@ -210,7 +205,7 @@ def set_page(path: Path) -> None:
     """Give a new database its page size, which diskcache would do too late; one that has pages keeps its own."""
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE}")
-        connection.execute("PRAGMA journal_mode = wal").fetchall()
+        begin_log(connection)
 
 
 class Process:

@@ -136,7 +136,8 @@ class Item(NamedTuple):
 def items(store: Store, similar: Similar | None) -> Iterator[Item]:
     """Entries and passages, the newest first."""
     entries = (Item(stored, size, pinned, False, rowid) for rowid, stored, size, pinned in store.sizes())
-    passages = (Item(stored, size, False, True, rowid) for rowid, stored, size in (similar.sizes() if similar else ()))
+    kept = similar.sizes() if similar is not None else ()
+    passages = (Item(stored, size, False, True, rowid) for rowid, stored, size in kept)
     return heapq.merge(entries, passages, key=lambda item: -item.stored)
 
 

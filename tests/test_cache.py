@@ -241,6 +241,12 @@ def test_the_last_put_wins_and_delete_deletes(cache: PassageCache) -> None:
     assert cache.get(KEY) is None
 
 
+def test_an_empty_cache_is_one(cache: PassageCache) -> None:
+    """`cache or PassageCache()` must not open another."""
+    assert bool(cache) and len(cache) == 0
+    assert bool(cache.similar) and len(cache.similar) == 0
+
+
 def test_a_hit_writes_nothing(cache: PassageCache) -> None:
     cache.put(KEY, Answer(text="a"))
     before = {p.name: p.read_bytes() for p in cache.path.iterdir() if p.suffix != ".db-shm"}

@@ -515,6 +515,23 @@ def test_processes_and_threads_share_it(cache: PassageCache) -> None:
     assert (len(cache.similar), cache.similar.notices) == (120, [])
 
 
+def test_threads_open_one_index(cache: PassageCache) -> None:
+    """An empty one too, which counts as false."""
+    opened: list[Similar] = []
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        opened.append(cache.similar)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 4 and len({id(one) for one in opened}) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_has_a_connection_of_its_own(cache: PassageCache) -> None:
     remember(cache, ZH["source"], ZH["rewrite"])
