@@ -123,9 +123,9 @@ def test_only_what_is_near_is_drawn(page: Page) -> None:
     page.wait_for_selector("article[data-drawn]")
     drawn = page.locator("article[data-drawn]").count()
     assert 0 < drawn < page.locator("article").count() / 2
-    assert page.locator("article:last-of-type").inner_text() == ""
+    assert page.locator("article:last-of-type").text_content() == ""
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    page.wait_for_function("() => document.querySelector('article:last-of-type').innerText.includes('rewritten')")
+    page.wait_for_function("() => document.querySelector('article:last-of-type').textContent.includes('rewritten')")
 
 
 def test_a_link_leads_to_its_passage(browse: Browse, url: str, run: RunView) -> None:
@@ -133,7 +133,7 @@ def test_a_link_leads_to_its_passage(browse: Browse, url: str, run: RunView) -> 
     page = browse(f"{url}#p{target + 1}")
     page.wait_for_selector("html[data-ready]", state="attached")
     assert here(page) == target and is_on_screen(page, target)
-    assert "第1150号" in page.inner_text(f"#p{target + 1}")
+    assert "第1150号" in str(page.text_content(f"#p{target + 1}"))
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------
@@ -268,12 +268,12 @@ def test_a_kept_passage_has_the_draft_beside_it(page: Page, run: RunView) -> Non
     page.evaluate("i => { location.hash = '#p' + (i + 1) }", target)
     article = page.locator(f"#p{target + 1}")
     article.locator(".found-list").first.wait_for()
-    assert "Kept as it was said. No draft passed the check" in article.inner_text()
-    assert "as said: this is in the output" in article.inner_text()
-    lost = article.locator(".source del.lost.found").all_inner_texts()
+    assert "Kept as it was said. No draft passed the check" in str(article.text_content())
+    assert "as said: this is in the output" in str(article.text_content())
+    lost = article.locator(".source del.lost.found").all_text_contents()
     assert any("他们在那里数过螃蟹" in text for text in lost)
-    assert "他们在那里数过螃蟹" not in "".join(article.locator(".result").all_inner_texts())
-    remark = article.locator(".found-list li.reject").first.inner_text()
+    assert "他们在那里数过螃蟹" not in "".join(article.locator(".result").all_text_contents())
+    remark = article.locator(".found-list li.reject").first.text_content() or ""
     assert remark.startswith("1 lost: «") and "said in the source, missing from the draft" in remark
 
 
@@ -281,26 +281,26 @@ def test_a_loop_is_shown_with_its_count_and_a_fix_with_what_it_was(page: Page, r
     target = numbers(run, lambda f, p: any(x.fix.count for x in p.fixes))[0]
     page.evaluate("i => { location.hash = '#p' + (i + 1) }", target)
     page.locator(f"#p{target + 1} s.fix").first.wait_for()
-    assert "×8" in page.inner_text(f"#p{target + 1}")
+    assert "×8" in str(page.text_content(f"#p{target + 1}"))
     first = numbers(run, lambda f, p: any(x.fix.name == "alias" for x in p.fixes))[0]
     page.evaluate("i => { location.hash = '#p' + (i + 1) }", first)
     page.locator(f"#p{first + 1} s.fix").first.wait_for()
-    assert "Obsidain" in page.locator(f"#p{first + 1} s.fix").all_inner_texts()
-    assert "Obsidian" in page.locator(f"#p{first + 1} ins.fix").all_inner_texts()
+    assert "Obsidain" in page.locator(f"#p{first + 1} s.fix").all_text_contents()
+    assert "Obsidian" in page.locator(f"#p{first + 1} ins.fix").all_text_contents()
 
 
 def test_times_and_speakers_stand_beside_what_was_said(page: Page, run: RunView) -> None:
     page.select_option("#f-file", label="calls.json")
     article = page.locator("article:visible").first
     article.locator(".row").first.wait_for()
-    rows = [" ".join(row.split()) for row in article.locator(".row").all_inner_texts()]
-    assert rows[0].startswith("0:00 主持人 请问你们") and rows[1].startswith("0:06 站长 没有下雨")
-    assert "0:00–0:18" in article.locator(".side").inner_text()
+    rows = article.locator(".row").all_text_contents()
+    assert rows[0].startswith("0:00主持人请问你们") and rows[1].startswith("0:06站长没有下雨")
+    assert "0:00–0:18" in str(article.locator(".side").text_content())
     page.select_option("#f-file", label="days.srt")
     last = page.locator("article:visible").last
     last.scroll_into_view_if_needed()
     last.locator(".row").first.wait_for()
-    assert "2:36" in last.locator(".at").all_inner_texts()
+    assert "2:36" in last.locator(".at").all_text_contents()
 
 
 def test_marks_differ_in_shape_as_well_as_colour(page: Page) -> None:

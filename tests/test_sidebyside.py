@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,33 @@ def test_what_was_lost_is_marked_in_its_row(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.count("character ") > 1
 
 
-@pytest.mark.parametrize(("color", "escapes"), [("always", True), ("never", False), ("auto", False)])
-def test_colour_is_a_choice(color: str, escapes: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("color", "environment", "red"),
+    [
+        ("always", {}, True),
+        ("never", {"FORCE_COLOR": "1"}, False),
+        ("auto", {}, False),  # this is no terminal
+        ("auto", {"FORCE_COLOR": "1"}, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),  # what is said here and now counts more
+    ],
+)
+def test_colour_is_a_choice(
+    color: str,
+    environment: dict[str, str],
+    red: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     show(compare(SOURCE, LOST), color=color)
-    assert ("\x1b[" in capsys.readouterr().out) is escapes
+    shown = capsys.readouterr().out
+    assert bool(re.search("\x1b\\[(?:\\d+;)*31m", shown)) is red
+    assert "[-维修师傅" in shown
 
 
 @pytest.mark.parametrize("columns", ["40", "61", "200"])

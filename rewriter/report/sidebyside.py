@@ -85,8 +85,8 @@ def show_run(run: RunView, *, everything: bool = False, color: str = "auto") -> 
 def _console(color: str) -> Console:
     from rich.console import Console
 
-    forced = {"always": True, "never": False}.get(color)
-    return Console(force_terminal=forced, no_color=True if color == "never" else None, highlight=False)
+    forced = {"always": True, "never": False}.get(color)  # auto: where it goes to a terminal, and NO_COLOR is not set
+    return Console(force_terminal=forced, no_color=None if forced is None else not forced, highlight=False)
 
 
 def _print_passage(console: Console, file: FileView, passage: PassageView, everything: bool) -> None:
