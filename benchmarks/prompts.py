@@ -4,7 +4,8 @@
 
 The file is text (one passage a paragraph) or JSON lines: `source`, and where there are any `target` (what a human made
 of it) and `terms` ({canonical: [misheard forms]}). Passages above the budget are split first. One request at a time,
-temperature 0. `--drafts FILE` writes every draft with its figures, to be read.
+temperature 0, one answer a passage: what mends a rejected one is measured by `repair.py`. `--drafts FILE` writes every
+draft with its figures, to be read.
 """
 
 from __future__ import annotations
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 
 # Hesitations that nobody means to say; counted before and after. Words that can carry sense (那个, like) are left out.
 FILLERS = re.compile(r"[嗯呃]|就是说|\b(?:um|uh|er|erm|you know)\b", re.IGNORECASE)
-
-
-# A plain retry at temperature 0 would give the same draft; this is a common default of chat endpoints.
-RETRY_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,6 @@ class Row:
     source: str
     draft: str
     accepted: bool
-    first: bool
     reason: str
     copied: bool
     kept: float
@@ -123,7 +119,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="local")
     parser.add_argument("--budget", type=int, default=0, help="tokens of a passage; 0 leaves the file's as they are")
     parser.add_argument("--limit", type=int, default=None, help="the first so many passages only")
-    parser.add_argument("--again", choices=("none", "repair", "retry"), default="none", help="after a rejection")
     parser.add_argument("--examples", choices=("turns", "system"), default="turns", help="where the examples stand")
     parser.add_argument("--drafts", help="write every draft to this file")
     parser.add_argument("--label", help="name of the table's line")
@@ -161,29 +156,20 @@ def _run(client: OpenAI, style: Style, case: Case, counter: TokenCounter, option
     began = time.perf_counter()
     draft, tokens = _ask(client, messages, case, counter, options.model)
     verdict = _judge(style, case, draft, options.lang)
-    first = verdict.accepted
-    if not first and options.again != "none":
-        again, temperature = messages, RETRY_TEMPERATURE
-        if options.again == "repair":
-            again, temperature = prompting.repair(style, messages, draft, verdict.findings), 0.0
-        draft, more = _ask(client, again, case, counter, options.model, temperature)
-        tokens, verdict = tokens + more, _judge(style, case, draft, options.lang)
     seconds = time.perf_counter() - began
     reason = "" if verdict.accepted or not verdict.findings else verdict.findings[0].message
     row = measure(case, draft)
-    row.accepted, row.first, row.reason, row.tokens, row.seconds = verdict.accepted, first, reason, tokens, seconds
+    row.accepted, row.reason, row.tokens, row.seconds = verdict.accepted, reason, tokens, seconds
     return row
 
 
-def _ask(
-    client: OpenAI, messages: Messages, case: Case, counter: TokenCounter, model: str, temperature: float = 0.0
-) -> tuple[str, int]:
+def _ask(client: OpenAI, messages: Messages, case: Case, counter: TokenCounter, model: str) -> tuple[str, int]:
     """The unwrapped draft and the answer's tokens."""
     limit = counter.count(case.source) * 2 + 64
     answer = client.chat.completions.create(
         model=model,
         messages=[cast("ChatCompletionMessageParam", m) for m in messages],
-        temperature=temperature,
+        temperature=0,
         seed=1,
         max_tokens=limit,
     )
@@ -211,7 +197,6 @@ def measure(case: Case, draft: str) -> Row:
         source=case.source,
         draft=draft,
         accepted=False,
-        first=False,
         reason="",
         copied=draft.strip() == case.source.strip(),
         kept=common / max(1, len(source)),
@@ -240,7 +225,6 @@ def table(label: str, rows: list[Row]) -> str:
         "prompt": label,
         "passages": str(len(rows)),
         "accepted": _share(mean(r.accepted for r in rows)),
-        "at once": _share(mean(r.first for r in rows)),
         "accepted, edited": _share(mean(r.accepted and not r.copied for r in rows)),
         "of text": _share(
             sum(len(r.source) for r in rows if r.accepted and not r.copied) / sum(len(r.source) for r in rows)
