@@ -115,6 +115,23 @@ def test_words_are_marked(result: str, lost: list[str], added: list[str], change
     assert (len(said(rows, side="result", kind="changed")) > 0) is bool(changed)
 
 
+@pytest.mark.parametrize(
+    ("source", "result", "lost"),
+    [
+        ("后来日本对中华，对中国很了解。", "后来日本对中国很了解。", ["对中华，"]),
+        ("所以金金牛座的人不是这样。", "所以金牛座的人不是这样。", ["金"]),
+        ("他说我们，我们明天再去看。", "他说我们明天再去看。", ["我们，"]),
+        ("the plan is to go to go to the sea.", "the plan is to go to the sea.", ["to go "]),
+        ("好的好的好的。", "好的。", ["好的好的"]),
+    ],
+)
+def test_a_repeat_is_cut_where_a_reader_would_cut(source: str, result: str, lost: list[str]) -> None:
+    [row] = differences(source, result)
+    marked = [run.text for run in row.source if run.kind == "lost"]
+    assert [m.strip("，, ") for m in marked] == [m.strip("，, ") for m in lost]
+    assert source.index(marked[0]) == source.index(lost[0].strip("，, "))
+
+
 def test_rows_end_with_the_results_sentences() -> None:
     source = "第一件事是修桥第二件事是铺路我们先把桥修好再说第三件事以后再议就这样定了大家回去准备"
     result = "第一件事是修桥，第二件事是铺路。我们先把桥修好再说。第三件事以后再议，就这样定了，大家回去准备。"

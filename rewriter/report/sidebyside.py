@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Comparison", "show", "show_run", "visible"]
+__all__ = ["Comparison", "show", "show_run"]
 
 # A terminal of fewer columns has no room for two texts beside each other: they stand one below the other.
 NARROW = 60

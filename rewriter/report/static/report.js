@@ -266,7 +266,7 @@
     if (!(index >= 0 && index < passages.length)) return;
     if (nodes[index].hidden) filter({ mode: "all", kind: "", term: "", file: "", text: $("f-text").value = "" });
     const at = visible.indexOf(index);
-    for (const near of visible.slice(Math.max(0, at - 3), at + 4)) draw(near);
+    for (const near of visible.slice(Math.max(0, at - 6), at + 7)) draw(near);
     if (here >= 0) nodes[here].classList.remove("here");
     here = index;
     nodes[here].classList.add("here");
