@@ -57,7 +57,9 @@ STEPS: dict[str, list[tuple[Any, str, Any]]] = {
     "numbers lost or changed": [(facts, "numbers", none)],
     "negations lost": [(negations, "negations", none)],
     "contraries": [(contraries, "contraries", none)],
+    "clauses cut out whole": [(find, "cut_out", lambda *_: False)],
     "names exchanged": [(names, "_term", lambda *_: None)],
+    "names in no list": [(names, "_unusual", lambda *_: False), (names, "_throughout", lambda *_: False)],
     "facts put in": [(marks, "put_in", none)],
     "wrong shapes": [(shape, "signs", none)],
 }
@@ -67,7 +69,7 @@ STEPS: dict[str, list[tuple[Any, str, Any]]] = {
 def without(step: str) -> Iterator[None]:
     """The guard with one step taken out."""
     patches = [mock.patch.object(owner, name, new) for owner, name, new in STEPS.get(step, [])]
-    for forget in (find.weight_of, sound._alike, cover.stem, cover.length_of):
+    for forget in (find.weight_of, sound._alike, cover.stem, cover.length_of, normalise._forms):
         forget.cache_clear()
     normalise._ORDINARY.clear()
     normalise._SPECIAL.clear()

@@ -32,9 +32,9 @@ NAMED_WEIGHT = 0.6
 # corrections of names 4 % lie below, of exchanged names 92 %; likeness by common letters in order, as for whole runs,
 # separates worse (China and Michael: 0.5), and so does Jaro-Winkler.
 NAME_LIKE = 0.3
-# The same where both have more than so many letters: between long words chance likeness is as common as between short
-# ones, and a misheard long name keeps more of its sound (three in a hundred exchanged names more are found).
-LONG_NAME, LONG_NAME_LIKE = 6, 0.4
+# The same where either has more than so many letters: beside a long word a short one has a few of its letters by
+# chance, and a misheard long name keeps more of its sound (three in a hundred exchanged names more are found).
+LONG_NAME, LONG_NAME_LIKE = 8, 0.41
 # The same where the recogniser wrote no name and may have misheard one badly.
 UNNAMED_LIKE = 0.2
 UNNAMED_ALIKE = 0.3
@@ -296,7 +296,7 @@ def _has_like(name: str, forms: Sequence[str], least: float | None = None) -> bo
     for i in range(len(forms)):
         for j in range(i + 1, min(len(forms), i + 3) + 1):
             word = "".join(forms[i:j])
-            enough = least or (LONG_NAME_LIKE if min(len(name), len(word)) > LONG_NAME else NAME_LIKE)
+            enough = least or (LONG_NAME_LIKE if max(len(name), len(word)) > LONG_NAME else NAME_LIKE)
             if Levenshtein.normalized_similarity(name, word) >= enough:
                 return True
             if Levenshtein.normalized_similarity(spoken, sound.of_form(word)) >= enough:
