@@ -219,6 +219,7 @@ def test_a_term_from_a_selection_re_asks_what_it_touches(
         )
         page.keyboard.press("t")
         assert page.input_value('[name="heard"]') == "飞讲"
+        assert page.locator('[data-act="anew"]').is_hidden()
         browse.shoot(page, "desk-term")
         page.keyboard.type("飞桨")
         asked = len(server.requests)
