@@ -101,7 +101,8 @@ class Segment:
     """What was found: source[a:b] against draft[c:d], in tokens. `kind` is that of the finding to be.
 
     `place` tells more: where invented text stands ("edge", "tail", "sentence", "clause", "inner"), that lost text is a
-    "note" in brackets or was a "clause" of its own, that doubled text stands "beside" itself or is a "slip".
+    "note" in brackets or was a "clause" of its own, that doubled text stands "beside" itself or is a "slip", that what
+    was put in made a "name" longer.
     """
 
     kind: str

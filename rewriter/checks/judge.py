@@ -43,7 +43,12 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
     found += marks.addresses(source, draft)
     found += marks.questions(gaps, source, draft)
     judged: list[tuple[Segment, Severity]] = [(s, _severity(s, policy)) for s in found]
-    findings = [_finding(s, source, draft, v) for s, v in judged if v == "reject" or s.weight >= find.FLOOR]
+    told = {(s.kind, s.a, s.c) for s, v in judged if v == "reject"}
+    findings = [
+        _finding(s, source, draft, v)
+        for s, v in judged
+        if v == "reject" or (s.weight >= find.FLOOR and (s.kind, s.a, s.c) not in told)
+    ]
     findings += [_shape_finding(s, source, draft) for s in shape.signs(source, draft, gaps)]
     findings.sort(key=lambda f: (-f.weight, f.source or f.draft or (0, 0)))
     wrong = sum(f.weight for f in findings if f.severity == "reject")
@@ -83,31 +88,38 @@ def _score(wrong: float, source: Tokens) -> float:
 
 def _severity(s: Segment, policy: Policy) -> Severity:
     """Reject where the segment is as heavy as the policy's threshold for its kind."""
-    if s.place == "whole":
+    if s.kind.endswith("?"):
+        s.kind, limit = s.kind[:-1], NEVER
+    elif s.place == "whole":
         limit = 0.0
     elif s.kind == "lost":
         limit = {"note": NEVER, "clause": policy.whole}.get(s.place, policy.lost if s.c == s.d else policy.thinned)
-    elif s.kind == "number":
-        limit = 0.0 if policy.numbers else NEVER
-    elif s.kind.endswith("?"):
-        s.kind, limit = s.kind[:-1], NEVER
-    elif s.kind in {"negation", "contrary"}:
-        limit = 0.0 if policy.negations else NEVER
+    elif s.kind in {"invented", "duplicate"}:
+        limit = _most_put_in(s, policy)
     elif s.kind in {"changed", "term"}:
         limit = policy.changed if s.kind == "changed" else policy.term
-    elif s.kind == "question" or s.place == "beside":
+    elif s.kind == "question":
         limit = NEVER
-    elif s.place == "slip":
-        limit = 0.0 if policy.negations else NEVER
-    elif s.place in {"edge", "tail"}:
-        limit = policy.edge
-    elif s.place == "sentence":
-        limit = policy.sentence
-    elif s.kind == "duplicate":
-        limit = policy.twice
-    else:
-        limit = policy.clause if s.place == "clause" else policy.woven
+    else:  # a number, a negation, a contrary
+        limit = 0.0 if (policy.numbers if s.kind == "number" else policy.negations) else NEVER
     return "reject" if s.weight >= limit else "warn"
+
+
+def _most_put_in(s: Segment, policy: Policy) -> float:
+    """The weight from which text put in rejects, by where it stands."""
+    if s.place == "beside":
+        return NEVER
+    if s.place == "slip":
+        return 0.0 if policy.negations else NEVER
+    if s.place == "name":
+        return policy.term
+    if s.place in {"edge", "tail"}:
+        return policy.edge
+    if s.place == "sentence":
+        return policy.sentence
+    if s.kind == "duplicate":
+        return policy.twice
+    return policy.clause if s.place == "clause" else policy.woven
 
 
 def _finding(s: Segment, source: Tokens, draft: Tokens, severity: Severity) -> Finding:

@@ -244,7 +244,7 @@ def lengthened(gaps: Sequence[Gap], draft: Tokens) -> list[Segment]:
     for g in gaps:
         put_in = g.a == g.b and g.new >= SHORTEST_INSTITUTION
         if put_in and draft.code[g.c : g.d].endswith(_INSTITUTIONS) and _CLAUSES.isdisjoint(draft.forms[g.c : g.d]):
-            found.append(Segment("term", g.new, *g.span))
+            found.append(Segment("invented", g.new, *g.span, "name"))
     return found
 
 
