@@ -107,16 +107,11 @@ def _severity(s: Segment, policy: Policy) -> Severity:
 
 def _most_put_in(s: Segment, policy: Policy) -> float:
     """The weight from which text put in rejects, by where it stands."""
-    if s.place == "beside":
-        return NEVER
-    if s.place == "slip":
-        return 0.0 if policy.negations else NEVER
-    if s.place == "name":
-        return policy.term
-    if s.place in {"edge", "tail"}:
-        return policy.edge
-    if s.place == "sentence":
-        return policy.sentence
+    if s.place in {"beside", "slip"}:
+        return 0.0 if s.place == "slip" and policy.negations else NEVER
+    limits = {"name": policy.term, "edge": policy.edge, "tail": policy.edge, "sentence": policy.sentence}
+    if s.place in limits:
+        return limits[s.place]
     if s.kind == "duplicate":
         return policy.twice
     return policy.clause if s.place == "clause" else policy.woven
