@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rewriter import formats, prompting
+from rewriter import formats, logs, prompting
 from rewriter.cache import open_cache, request_key
 from rewriter.errors import ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
@@ -20,7 +20,7 @@ from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
 from rewriter.passages import DEFAULT_BUDGET
 from rewriter.pipeline import How, Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
-from rewriter.purse import Purse
+from rewriter.purse import MessageTokens, Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
 from rewriter.replays import CachedReplays
 from rewriter.settings import Settings, fingerprint, load_settings
@@ -28,12 +28,16 @@ from rewriter.tokens import TokenCounter, counter_for
 
 if TYPE_CHECKING:
     from rewriter.cache import PassageCache
+    from rewriter.model.limits import Line
     from rewriter.model.local import EmbeddedServer
     from rewriter.prompting import Style
 
 # So many passages in a row without any answer mean that the endpoint is down, not that a passage is unlucky: the run
 # stops, resumable, rather than keep everything that is left.
 UNANSWERED_IN_A_ROW = 5
+
+# Model calls at once at most, where nobody says otherwise: what one process keeps busy easily (docs/models.md).
+CONCURRENCY = 64
 
 # Passages in the making at once, for each model call allowed: enough that judging one never leaves the model idle,
 # few enough that a file of 100,000 passages does not become 100,000 tasks.
@@ -65,6 +69,14 @@ class Place(Protocol):
 
     async def rewrite(self, work: Work, passage: Passage, language: str) -> list[Outcome]:
         """What `rewrite_passage` gives, from elsewhere."""
+        ...
+
+    def stop(self, error: RewriterError) -> None:
+        """No call begins there from now on: what needs one raises `error`."""
+
+    async def account(self) -> tuple[int, dict[str, Usage]]:
+        """Calls made there, and what they took by model."""
+        ...
 
     async def aclose(self) -> None:
         """Let go of it."""
@@ -75,6 +87,7 @@ class Caller(Protocol):
 
     async def complete(self, request: Request) -> Answer:
         """The model's answer; raises ModelError where there is none to be had."""
+        ...
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -110,8 +123,10 @@ class Rewriter:
         self._cache: PassageCache | None = None
         self._server: EmbeddedServer | None = None
         self._client: Caller | None = None
+        self._limits: Line | None = None
         self._stopped: RewriterError | None = None
         self.place: Place | None = None
+        self._notices: list[str] = []
         self._starting = asyncio.Lock()
         self._making: asyncio.Semaphore | None = None  # passages in the making, of all transcripts
         self._opened = time.time()
@@ -131,7 +146,10 @@ class Rewriter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client, stop the embedded model, close the cache."""
+        """Close the client, stop the embedded model, close the cache, leave the place."""
+        if self.place is not None:
+            await self.place.aclose()
+            self.place = None
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -168,8 +186,13 @@ class Rewriter:
 
     @property
     def notices(self) -> list[str]:
-        """What the cache had to say: a damaged database set aside, an answer that could not be stored."""
-        return list(self._cache.notices) if self._cache is not None else []
+        """What the user should know: a damaged database set aside, an answer that could not be stored, and the like."""
+        return [*self._notices, *(self._cache.notices if self._cache is not None else ())]
+
+    def tell(self, notice: str) -> None:
+        """Something the user should know at the end."""
+        if notice not in self._notices:
+            self._notices.append(notice)
 
     @property
     def budget(self) -> int:
@@ -180,8 +203,16 @@ class Rewriter:
 
     @property
     def concurrency(self) -> int:
-        """Model calls at once: as set, or 1 for the embedded model (two are slower together) and 8 otherwise."""
-        return self.settings.concurrency or (1 if self.choice.embedded else 8)
+        """Model calls at once, at most: as set; else 1 for the embedded model (two are slower together) or CONCURRENCY.
+
+        How many there are at a moment depends on how the endpoint bears them.
+        """
+        return self.settings.concurrency or (1 if self.choice.embedded else CONCURRENCY)
+
+    @cached_property
+    def message_tokens(self) -> MessageTokens:
+        """Counts the tokens of messages."""
+        return MessageTokens(self.counter)
 
     def style(self, language: str) -> Style:
         """The style's prompt file for a language."""
@@ -235,9 +266,18 @@ class Rewriter:
             return None
         return CachedReplays(cache, self.choice.endpoint, self.style(language))
 
+    async def settle(self) -> None:
+        """Take over into `calls` and `purse` what was used elsewhere."""
+        if self.place is not None:
+            self.calls, self.purse.spent = await self.place.account()
+
     def stop(self, error: RewriterError) -> None:
         """No call begins from now on: what needs one raises `error`. Calls under way are finished and stored."""
         self._stopped = self._stopped or error
+        if self._limits is not None:
+            self._limits.stop(error)
+        if self.place is not None:
+            self.place.stop(error)
 
     async def _ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, How]:
         """The answer, and how it was come by. Stored before anyone judges it."""
@@ -270,6 +310,7 @@ class Rewriter:
         from rewriter.model.client import ChatClient
 
         choice = self.choice
+        self._limits = self._new_limits()
         base_url, api_key = choice.base_url, choice.api_key
         if choice.embedded:
             from rewriter.model.local import EmbeddedServer
@@ -281,9 +322,17 @@ class Rewriter:
             base_url,
             api_key,
             endpoint=choice.endpoint,
-            concurrency=self.concurrency,
+            key_name=choice.key_name,
+            limits=self._limits,
             timeout=self.settings.timeout,
         )
+
+    def _new_limits(self) -> Line:
+        """The line before the endpoint. Another engine may have one for all its machines."""
+        from rewriter.model.limits import Limits
+
+        settings = self.settings
+        return Limits(self.concurrency, rpm=settings.rpm, tpm=settings.tpm, on_event=logs.event)
 
     # --- rewriting ---
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "estimate": "rewriting",
     "split": "rewriting",
     "status": "following",
+    "report": "report",
+    "review": "review",
     "check": "checking",
     "glossary": "glossary",
     "cache": "cache",

@@ -24,9 +24,10 @@ _WARNINGS = frozenset({"retry", "rate_limit", "kept", "failed", "notice", "stopp
 
 def event(kind: str, **facts: Any) -> None:
     """Log one event; `facts` are JSON-serialisable."""
-    level = logging.WARNING if kind in _WARNINGS else logging.INFO
+    name = kind.replace(" ", "_")
+    level = logging.WARNING if name in _WARNINGS else logging.INFO
     if logger.isEnabledFor(level):
-        logger.log(level, kind, extra={"facts": facts})
+        logger.log(level, name, extra={"facts": facts})
 
 
 class JsonLines(logging.Formatter):

@@ -59,25 +59,38 @@ class Purse:
 
     @contextmanager
     def open(self, request: Request, counter: TokenCounter, choice: Chosen) -> Iterator[Account]:
-        """An account for one call. Raises BudgetExceeded where a limit leaves no room for it, UsageError where there is
-        a limit in dollars and the model has no price.
-        """
-        account = Account(request.model, Usage())
-        if self.most_cost is not None or self.most_tokens is not None:
-            account.expected = self._expected(request, counter)
-            self._look(account, choice)
-        self._open[id(account)] = account
+        """An account for one call, closed at the end of the block; see `book`."""
+        expected = Usage()
+        if self.limited:
+            self._count = self._count or MessageTokens(counter)
+            expected = expected_usage(request, self._count)
+        account = self.book(request.model, expected, choice)
         try:
             yield account
         finally:
-            del self._open[id(account)]
-            self.spent[account.model] = self.spent.get(account.model, Usage()) + account.paid
+            self.close(account)
 
-    def _expected(self, request: Request, counter: TokenCounter) -> Usage:
-        """Tokens of the messages, and an answer as long as the last of them: a rewrite is hardly longer."""
-        count = self._count = self._count or MessageTokens(counter)
-        counts = [count(m["content"]) for m in request.messages]
-        return Usage(calls=1, input=sum(counts), output=counts[-1] if counts else 0)
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.most_cost is not None or self.most_tokens is not None
+
+    def book(self, model: str, expected: Usage, choice: Chosen) -> Account:
+        """An account for a call of a model (for a batch, its name with BATCH) that is expected to take so much.
+
+        Raises BudgetExceeded where a limit leaves no room for it, UsageError where there is a limit in dollars and the
+        model has no price.
+        """
+        account = Account(model, expected)
+        if self.limited:
+            self._look(account, choice)
+        self._open[id(account)] = account
+        return account
+
+    def close(self, account: Account) -> None:
+        """The call is over: what was paid for counts from now on."""
+        del self._open[id(account)]
+        self.spent[account.model] = self.spent.get(account.model, Usage()) + account.paid
 
     def _look(self, account: Account, choice: Chosen) -> None:
         booked = dict(self.spent)
@@ -97,6 +110,12 @@ class Purse:
             )
         if total > self.most_cost:
             raise _empty(f"--max-cost {self.most_cost:g}")
+
+
+def expected_usage(request: Request, count: MessageTokens) -> Usage:
+    """Tokens of the messages, and an answer as long as the last of them: a rewrite is hardly longer."""
+    counts = [count(m["content"]) for m in request.messages]
+    return Usage(calls=1, input=sum(counts), output=counts[-1] if counts else 0)
 
 
 def _empty(limit: str) -> BudgetExceeded:

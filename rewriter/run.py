@@ -24,7 +24,6 @@ from rewriter.history import Observer
 from rewriter.journal import JOURNAL, Journal
 from rewriter.past import Past
 from rewriter.pipeline import Means, Work, first_request
-from rewriter.purse import MessageTokens
 from rewriter.records import Outcome, Passage, Usage
 from rewriter.settings import fingerprint
 
@@ -124,6 +123,7 @@ class Run:
             logs.event("run_start", out=str(self.out), files=len(self.sources), bytes=size, **self._settings)
             self.progress.begin(len(self.sources), size)
             await self._all(journal)
+            await self.rewriter.settle()
             done = self.last_summary = self._summary(time.time() - started)
             journal.add("end", at=_now(), exit=done["exit"], stopped=done["stopped"] is not None)
             journal.sync()
@@ -277,12 +277,8 @@ class Run:
         """Set what the passage took beside what was to be expected, where no stored answer had a part in it."""
         usage = sum((o.usage for o in outcomes), Usage())
         if usage.calls and not any(o.from_cache or o.unanswered for o in outcomes) and self._observer.wants():
-            expected = expected_of(first_request(work, passage, means), passage, self._tokens)
+            expected = expected_of(first_request(work, passage, means), passage, self.rewriter.message_tokens)
             self._observer.add(*expected, usage)
-
-    @cached_property
-    def _tokens(self) -> MessageTokens:
-        return MessageTokens(self.rewriter.counter)
 
     def _seen(self, name: str, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -37,7 +37,9 @@ class Settings(Record):
     model); `limit` is how many passages of each file are rewritten (None: all); `cache` is a folder (None: the user's
     cache folder). `similar` says whether a near passage's rewrite may be replayed where it passes the check; `refresh`
     asks for every answer anew and stores it in place of the old one. `rpm` and `tpm` are requests and tokens a minute
-    at most; `max_cost` (US dollars) and `max_tokens` (input and output) are what one run may spend.
+    at most; `max_cost` (US dollars) and `max_tokens` (input and output) are what one run may spend. `engine` says where
+    passages are rewritten: here, through a provider's batch interface, or on a Ray cluster at `address` with so many
+    `workers` (None: one for each of its CPUs).
     """
 
     style: str = "clean"
@@ -60,6 +62,9 @@ class Settings(Record):
     tpm: int | None = Field(default=None, ge=1)
     max_cost: float | None = Field(default=None, gt=0)
     max_tokens: int | None = Field(default=None, gt=0)
+    engine: Literal["local", "provider-batch", "ray"] = "local"
+    address: str | None = None
+    workers: int | None = Field(default=None, ge=1)
 
 
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:

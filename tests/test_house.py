@@ -45,6 +45,7 @@ FLOORS = {
     "rewriter.estimate": 5.5,
     "rewriter.history": 2,
     "rewriter.run": 5.5,
+    "rewriter.engines": 5.5,
     "rewriter.status": 5,
     "rewriter.progress": 5.5,
     "rewriter.commands": 6,

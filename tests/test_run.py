@@ -243,11 +243,11 @@ def test_an_endpoint_that_is_down_keeps_nothing(source: Path, tmp_path: Path) ->
 def test_a_passage_without_an_answer_is_kept_and_asked_next_time(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with FaultyServer(script=[None, "500", "500"]) as server:
-        code, summary, _ = go(server, source, out, concurrency=1)
+        code, summary, _ = go(server, source, out, concurrency=1, limit=2)
         assert (code, summary["passages"]["kept"], summary["reports"][0]["unanswered"]) == (3, 1, 1)
         assert missing(24, (out / "talk.txt").read_text(encoding="utf-8")) == []
         asked = len(server.requests)
-        code, summary, _ = go(server, source, out, concurrency=1)
+        code, summary, _ = go(server, source, out, concurrency=1, limit=2)
     assert (code, summary["passages"]["kept"], len(server.requests) - asked) == (0, 0, 1)
 
 

@@ -302,3 +302,16 @@ def test_the_status_of_a_folder_without_a_run(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="no run in this folder"):
         status(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_stop_does_not_wait_for_what_the_endpoint_asked_to_wait(tmp_path: Path) -> None:
+    """The endpoint wants to be left alone for a minute: calls in line and calls to be tried again end at once."""
+    with FaultyServer(rate=1.0, faults=("429_after",), retry_after=60) as server:
+        process = start(server, folder_of(tmp_path, 2, 24), tmp_path / "out")
+        wait_for(lambda: len(server.requests) >= 3)
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5 and process.returncode == 130 and b"Traceback" not in said

@@ -23,8 +23,12 @@ from rewriter.commands.base import Command, model_options, rewriter_from, say
 @click.option("--tpm", type=int, metavar="N", help="Tokens a minute, at most.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before more is spent; exit code 5, resumable.")
 @click.option("--max-tokens", type=int, metavar="N", help="Stop before more tokens are used, in and out together.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Where passages are rewritten.")
+@click.option("--address", metavar="ADDRESS", help="With --engine ray: the cluster; auto for the one that runs here.")
+@click.option("--workers", type=int, metavar="N", help="With --engine ray: so many; one for each CPU if not given.")
 @click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
+@click.option("--report", is_flag=True, help="Write report.html too: what became of every passage, side by side.")
 @click.option("--log-file", metavar="FILE", help="Append what happens to a file, one JSON object a line.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only what you must know.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -33,6 +37,7 @@ def rewrite(
     out: str,
     to: str | None,
     dry_run: bool,
+    report: bool,
     log_file: str | None,
     quiet: bool,
     as_json: bool,
@@ -47,6 +52,7 @@ def rewrite(
     """
     import asyncio
 
+    from rewriter.engines import open_engine
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
     from rewriter.logs import log_to
@@ -62,6 +68,7 @@ def rewrite(
 
     async def go() -> tuple[int, Run]:
         async with rewriter:
+            await open_engine(rewriter)
             with progress(choice, quiet=quiet or as_json) as shown:
                 run = Run(rewriter, sources, Path(out), shown, to=to)
                 with stop_on_signals(run):
@@ -71,6 +78,10 @@ def rewrite(
         code, run = asyncio.run(go())
     summary = run.last_summary
     say(summary) if as_json else print_summary(summary, out)
+    if report:
+        from rewriter.report.page import write_report
+
+        click.echo(str(write_report(Path(out))), err=as_json)
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
@@ -78,7 +89,7 @@ def rewrite(
 
 def print_summary(summary: dict[str, Any], out: str) -> None:
     """What happened, in a few lines."""
-    from rewriter.report.sidebyside import visible
+    from rewriter.report.visible import visible
 
     counts = ", ".join(f"{n} {status}" for status, n in summary["passages"].items() if n)
     usage = summary["usage"]

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from rewriter.errors import ModelConfigError, ModelError, ModelUnavailable
 from rewriter.model.bodies import Refusal, Reply, expected_tokens
-from rewriter.model.limits import DROPPED, Limits, OnEvent
+from rewriter.model.limits import DROPPED, Limits, Line, OnEvent
 from rewriter.model.pace import Result, Ticket
 from rewriter.model.resolve import EMBEDDED, OPENAI_URL
 from rewriter.model.retry import Retryable, RetryPolicy, retry_after
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # What a server said is quoted up to here, in code points: its sentence, not its web page.
 QUOTED = 200
+# And looked at up to here.
+READ = 8192
 
 # Seconds for the list of models, which is only asked for to make an error message better.
 MODELS_TIMEOUT = 5.0
@@ -81,7 +83,7 @@ class ChatClient:
         concurrency: int = 8,
         timeout: float = 120.0,
         retry: RetryPolicy | None = None,
-        limits: Limits | None = None,
+        limits: Line | None = None,
         on_event: OnEvent | None = None,
         key_name: str = "",
     ) -> None:
@@ -89,9 +91,10 @@ class ChatClient:
         self._key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
         self._endpoint = endpoint or bare_url(self.url)
         self._timeout, self._policy, self._key_name = timeout, retry or RetryPolicy(), key_name
-        self.limits = limits or Limits(concurrency)
+        self.limits: Line = limits or Limits(concurrency)
         self.retries: Counter[str] = Counter()
         self._on_event = on_event or self.limits.on_event
+        self._other_models: set[tuple[str, str]] = set()
         self._turn = asyncio.Lock()
         self._openai: AsyncOpenAI | None = None
         self._adapted: dict[str, dict[str, str | None]] = {}
@@ -136,7 +139,7 @@ class ChatClient:
             held, ticket = ticket or await self.limits.enter(tokens, place), None
             return await self._held(request, held)
 
-        retrying = self._policy.retrying(self._retry)
+        retrying = self._policy.retrying(self._retry, self._pause)
         try:
             answer: Answer = await retrying(attempt)
         except Retryable as error:
@@ -153,6 +156,9 @@ class ChatClient:
         """
         async with self._turn:
             await asyncio.sleep(0)
+
+    async def _pause(self, seconds: float) -> None:
+        await self.limits.pause(self._policy.sleep(seconds))
 
     def _retry(self, state: RetryCallState) -> None:
         """A try has failed and another will follow: count and tell."""
@@ -239,7 +245,21 @@ class ChatClient:
                 raise self._too_late() from None
             raise Retryable(self._scrub(str(root) or type(root).__name__), sort="connection") from None
         self.limits.hear(ticket, raw.headers)
-        return self._read(raw.content)
+        answer = self._read(raw.content)
+        self._note_model(model, answer.model)
+        return answer
+
+    def _note_model(self, asked: str, answered: str) -> None:
+        """Tell, once for each pair, that another model answered than was asked; the guard judges its text all the same.
+
+        Not where one name is in the other: gpt-4.1-mini answers as gpt-4.1-mini-2025-04-14, llama3 as meta/llama3.
+        """
+        one, other = asked.lower(), answered.lower()
+        if one in other or other in one or (asked, answered) in self._other_models:
+            return
+        self._other_models.add((asked, answered))
+        if self._on_event is not None:
+            self._on_event("model", asked=asked, answered=self._quote(answered))
 
     def _too_late(self) -> Retryable:
         return Retryable(f"no answer within {self._timeout:g} s", sort="timeout")
@@ -285,7 +305,8 @@ class ChatClient:
                 text="", finish="content_filter", usage=Usage(calls=1)
             )  # this passage's matter, not the run's
         if (status in _PASSING or status >= 500) and not refusal.says(*_NO_CREDIT):
-            after = retry_after(error.response.headers.get("retry-after"))
+            headers = error.response.headers
+            after = retry_after(headers.get("retry-after"), date=headers.get("date"))
             said = self._quote(refusal.message)
             raise Retryable(f"status {status}{': ' + said if said else ''}", sort=str(status), after=after)
         return refusal
@@ -387,7 +408,9 @@ class ChatClient:
 
     def _quote(self, said: str | bytes) -> str:
         """What the server said, on one line, without secrets, short."""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        text = said[: 4 * READ].decode("utf-8", "replace") if isinstance(said, bytes) else said
+        if len(text) > READ:  # scrubbing the 4 MB of somebody's error page takes seconds; half a key is not shown
+            text = text[:READ].rpartition(" ")[0]
         line = " ".join(self._scrub(text).split())
         return line if len(line) <= QUOTED else line[:QUOTED] + " ..."
 

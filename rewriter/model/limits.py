@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 
@@ -20,7 +21,54 @@ OnEvent = Callable[..., None]
 DROPPED = Result("dropped")
 
 
-class Limits:
+class Line(ABC):
+    """A line before an endpoint, as a client sees it: its place, its turn, what it heard, its leaving; and a stop."""
+
+    def __init__(self, on_event: OnEvent | None) -> None:
+        self.on_event = on_event
+        self._stopped: BaseException | None = None
+        self._pauses: set[asyncio.Future[None]] = set()
+
+    @abstractmethod
+    def place(self) -> int:
+        """A place in the line. A call keeps its own through all its tries, so that a second try is not the last."""
+
+    @abstractmethod
+    async def enter(self, tokens: int, place: int | None = None) -> Ticket:
+        """Wait for the turn of a call that may take so many tokens. Every ticket must be given to `leave`, once."""
+
+    @abstractmethod
+    def hear(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
+        """Take in the headers of an answer, names in lower case."""
+
+    @abstractmethod
+    def leave(self, ticket: Ticket, result: Result) -> None:
+        """A call has ended, however it did."""
+
+    async def pause(self, waiting: Awaitable[None]) -> None:
+        """Wait before another try; ends with the error of `stop`, should that come meanwhile."""
+        sleep = asyncio.ensure_future(waiting)
+        stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pauses.add(stopped)
+        try:
+            if self._stopped is None:
+                await asyncio.wait((sleep, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopped is not None:
+                raise self._stopped
+        finally:
+            self._pauses.discard(stopped)
+            stopped.cancel()
+            sleep.cancel()
+
+    def stop(self, error: BaseException) -> None:
+        """No call begins from now on: whoever waits to try again, or comes later, gets `error`."""
+        self._stopped = self._stopped or error
+        for pause in self._pauses:
+            if not pause.done():
+                pause.set_result(None)
+
+
+class Limits(Line):
     """The limits of one endpoint and the line before it. Belongs to one event loop; methods are not for threads.
 
     `concurrency` calls at once, `rpm` requests and `tpm` tokens a minute at most (None: as many as the endpoint bears).
@@ -40,7 +88,8 @@ class Limits:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.clock, self._sleep, self.on_event = clock, sleep, on_event
+        super().__init__(on_event)
+        self.clock, self._sleep = clock, sleep
         self._pace = Pace(concurrency, rpm=rpm, tpm=tpm, start=start, now=clock())
         self._line: list[tuple[int, int, asyncio.Future[Ticket]]] = []  # a heap: place, tokens, who
         self._places = count()
@@ -78,6 +127,8 @@ class Limits:
 
     async def enter(self, tokens: int, place: int | None = None) -> Ticket:
         """Wait for the turn of a call that may take so many tokens. Every ticket must be given to `leave`, once."""
+        if self._stopped is not None:
+            raise self._stopped
         place = self.place() if place is None else place
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._line, (place, tokens, future))
@@ -85,10 +136,19 @@ class Limits:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # its turn came and it was cancelled in one breath
+            # Its turn came and it was cancelled in one breath. (A future that holds the error of `stop` has no ticket.)
+            if future.done() and not future.cancelled() and future.exception() is None:
                 self.leave(future.result(), DROPPED)
             self._admit()  # who stood behind it may ask for less
             raise
+
+    def stop(self, error: BaseException) -> None:
+        """See Line; whoever is in line gets the error too."""
+        super().stop(error)
+        for _, _, future in self._line:
+            if not future.done():
+                future.set_exception(error)
+        self._admit()
 
     def hear(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
         """Take in the headers of an answer, names in lower case."""

@@ -60,8 +60,12 @@ class RetryPolicy:
     jitter: float = JITTER
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    def retrying(self, before_sleep: Callable[[RetryCallState], None] | None = None) -> AsyncRetrying:
-        """The policy as tenacity's value; it raises the last Retryable when it gives up."""
+    def retrying(
+        self,
+        before_sleep: Callable[[RetryCallState], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> AsyncRetrying:
+        """The policy as tenacity's value; it raises the last Retryable when it gives up. `sleep` may wrap its own."""
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 
         return AsyncRetrying(
@@ -69,7 +73,7 @@ class RetryPolicy:
             # Not stop_after_delay: that one looks only after it has slept past the limit.
             stop=stop_after_attempt(self.attempts) | stop_before_delay(self.seconds),
             wait=self._wait(),
-            sleep=self.sleep,
+            sleep=sleep or self.sleep,
             before_sleep=before_sleep,
             reraise=True,
         )
@@ -87,18 +91,26 @@ class RetryPolicy:
         return wait
 
 
-def retry_after(value: str | None, *, now: Callable[[], float] = time.time) -> float | None:
+def retry_after(value: str | None, *, date: str | None = None, now: Callable[[], float] = time.time) -> float | None:
     """Seconds that a Retry-After header asks for, given as seconds or as an HTTP date; None where it says neither.
 
-    A time that has passed is 0. Source: RFC 9110, section 10.2.3.
+    A date is taken against the server's own clock, its Date header, where there is one: ours may be wrong, or be put
+    right while we wait. A time that has passed is 0. Source: RFC 9110, section 10.2.3.
     """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now()
-        except (ValueError, OverflowError):
+        until, at = _timestamp(value), _timestamp(date)
+        if until is None:
             return None
+        seconds = until - (now() if at is None else at)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _timestamp(date: str | None) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() if date is not None else None
+    except (ValueError, OverflowError):
+        return None
