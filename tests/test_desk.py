@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -449,12 +450,41 @@ def test_only_passages_that_a_term_touches_are_asked_again(server: FaultyServer,
         assert added["touched"] == [keys[5]]
         asked = len(server.requests)
         guest.post("/terms/ask", {"keys": [*added["touched"], "0-none", 7], "why": "term: 听音仪"})
-        while (errand := guest.ask("GET", "/errand"))[2] and json.loads(errand[2])["running"]:
-            pass
-        done = json.loads(errand[2])
+        done = errand_of(guest)
         assert (done["total"], done["done"], done["error"]) == (1, 1, "")
     assert all("听音仪" in seen.messages[-1]["content"] for seen in server.requests[asked:])
     assert (run / "terms.yaml").read_text(encoding="utf-8").count("canonical") == 2
+
+
+def test_several_passages_are_asked_at_once(server: FaultyServer, run: Path) -> None:
+    with desk(run) as running:
+        guest = Client(running).enter()
+        server.delay = 0.2
+        guest.post("/terms/ask", {"keys": guest.keys(), "why": "test"})
+        assert "already" in guest.post("/terms/ask", {"keys": guest.keys(), "why": "test"})["error"]
+        assert errand_of(guest)["done"] == 6
+    assert server.most_at_once > 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_model_that_is_down_ends_the_errand_and_says_so(server: FaultyServer, run: Path) -> None:
+    with desk(run) as running:
+        guest = Client(running).enter()
+        guest.post("/terms/add", {"heard": "水泵", "written": "水磅"})
+        server.rate, server.faults = 1.0, ("500",)
+        guest.post("/terms/ask", {"keys": guest.keys(), "why": "test"})
+        errand = errand_of(guest)
+    assert errand["error"] and errand["done"] < 6
+    assert not (run / REVIEW).read_bytes()
+
+
+def errand_of(guest: Client) -> dict[str, Any]:
+    """What came of the passages that are asked in the background."""
+    while True:
+        errand = json.loads(guest.ask("GET", "/errand")[2])
+        if not errand["running"]:
+            return dict(errand)
+        time.sleep(0.05)
 
 
 # --- final transcripts -----------------------------------------------------------------------------------------------
@@ -487,6 +517,17 @@ def test_every_way_of_a_run_is_followed(server: FaultyServer, tmp_path: Path, ex
     assert "改过的第一段。" in text.replace("\n", "") or "改过的" in text
     assert written.passages == {"edit": 1, "result": len(book.entries) - 1, "settled": 1}
     assert sum(written.characters.values()) == sum(plain.characters.values())
+
+
+def test_a_character_that_the_files_encoding_has_not_is_told(server: FaultyServer, tmp_path: Path) -> None:
+    (tmp_path / "porter.txt").write_bytes(f"{ENGLISH}\nThe café was closed, naïve as we were.\n".encode("cp1252"))
+    run = tmp_path / "out"
+    rewriter("rewrite", tmp_path / "porter.txt", "-o", run, "-q", server=server, cwd=tmp_path)
+    with Book([run]) as book:
+        book.decide(book.entries[0], "edit", f"{book.entries[0].outcome.text}🙂")
+    told = rewriter("review", run, "--export", server=server, cwd=tmp_path)
+    assert "Written as UTF-8: " in told and "has no character '🙂'" in told
+    assert "🙂" in (run / "reviewed" / "porter.txt").read_text(encoding="utf-8")
 
 
 def test_text_from_standard_input_is_written_too(server: FaultyServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -78,7 +79,7 @@ def review(
     return 0
 
 
-def print_written(written: list[dict[str, object]], as_json: bool) -> None:
+def print_written(written: list[dict[str, Any]], as_json: bool) -> None:
     """The final transcripts, one a line."""
     from rewriter.report.visible import visible
 
@@ -86,7 +87,7 @@ def print_written(written: list[dict[str, object]], as_json: bool) -> None:
         say({"files": written})
         return
     for one in written:
-        passages = one["passages"]
-        assert isinstance(passages, dict)
-        counts = ", ".join(f"{count} {what}" for what, count in passages.items())
+        counts = ", ".join(f"{count} {what}" for what, count in one["passages"].items())
         click.echo(f"{visible(str(one['output']))}  ({counts})")
+        for note in one["notes"]:
+            click.echo(f"  {visible(note)}")

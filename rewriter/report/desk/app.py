@@ -172,7 +172,8 @@ class _Acts:
 
     async def export(self, _: Request) -> Response:
         written = self._desk.export()
-        return _answer({"said": f"Written: {', '.join(w.output for w in written)}"})
+        told = [". ".join([w.output, *w.notes]) for w in written]
+        return _answer({"said": f"Written: {'; '.join(told)}"})
 
     async def _asked(self, request: Request) -> tuple[Entry, dict[str, Any]]:
         """The passage of an address, and what was sent about it."""

@@ -29,8 +29,10 @@ from rewriter.settings import Settings, load_settings
 if TYPE_CHECKING:
     from rewriter.pipeline import Means
 
-# What a run was told that is no business of a single question: how much of it, how much at once, what it may cost.
-_OF_THE_RUN = frozenset({"api_key", "limit", "refresh", "max_cost", "max_tokens", "concurrency", "base_url"})
+# What a run was told that is no business of a single question: how much of it, and what it may cost.
+_OF_THE_RUN = frozenset({"api_key", "limit", "refresh", "max_cost", "max_tokens", "base_url"})
+# Passages asked at once, at most: a person waits for few, and an endpoint is not surprised.
+_AT_ONCE = 8
 
 # An instruction is named to the model before anything the guard saw.
 _FIRST = 1e6
@@ -129,11 +131,19 @@ class Asker:
         return Answered(_joined(work, outcomes), accepted=True)
 
     def _means(self, entry: Entry) -> Means:
-        """What a question needs. Raises UsageError for an endpoint that only the run's journal names."""
+        """What a question needs. Raises what `ready` raises."""
+        self.ready()
+        return self._rewriter.means(entry.file.language)
+
+    def ready(self) -> int:
+        """Settle whom to ask; returns how many passages may be asked at once.
+
+        Raises UsageError for an endpoint that only the run's journal names, ModelConfigError where there is no model.
+        """
         if self._endpoint:
             self._rewriter.settings = _with_endpoint(self._rewriter.settings, self._endpoint)
             self._endpoint = None
-        return self._rewriter.means(entry.file.language)
+        return min(self._rewriter.concurrency, _AT_ONCE)
 
 
 def touched(entries: Sequence[Entry], before: Glossary, after: Glossary) -> list[Entry]:

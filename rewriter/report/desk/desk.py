@@ -162,7 +162,7 @@ class Desk:
         return found
 
     def ask_anew(self, entries: Sequence[Entry], why: str) -> Errand:
-        """Ask for passages once more, in the background, one after the other. Raises UsageError while others are."""
+        """Ask for passages once more, in the background, a few at once. Raises UsageError while others are asked."""
         if self.errand.running:
             raise UsageError("Passages are being asked already.")
         self.errand = Errand(total=len(entries))
@@ -170,16 +170,27 @@ class Desk:
         return self.errand
 
     async def _run_errand(self, errand: Errand, entries: Sequence[Entry], why: str) -> None:
-        for entry in entries:
-            before = self.book.state(entry)
-            if not before.settled:
+        """Trouble with one passage (an endpoint that is down) ends it: what was asked until then counts."""
+        try:
+            free = asyncio.Semaphore(min((self.asker(entry).ready() for entry in entries), default=1))
+        except RewriterError as error:
+            errand.trouble = str(error)
+            return
+
+        async def one(entry: Entry) -> None:
+            async with free:
+                before = self.book.state(entry)
+                if errand.trouble or before.settled:
+                    return
                 try:
                     answered = await self.asker(entry).anew(entry, self.book.before(entry))
                     errand.results[self._take(entry, before, answered, why)] += 1
                 except RewriterError as error:
-                    errand.trouble = str(error)
-                    return
-            errand.done += 1
+                    errand.trouble = errand.trouble or str(error)
+                else:
+                    errand.done += 1
+
+        await asyncio.gather(*(one(entry) for entry in entries))
 
     def learned(self) -> list[Suggestion]:
         """Aliases that the settled passages show: names that stand corrected where the recogniser wrote others."""

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from rewriter import formats
-from rewriter.api import assemble
 from rewriter.atomic import write_whole
 from rewriter.errors import InputError, OutputError
 from rewriter.fixes import FixedText, apply
 from rewriter.formats.sources import read_file
-from rewriter.pipeline import Work
+from rewriter.pipeline import Work, account, pieces
 from rewriter.records import Outcome, Passage, Record, Transcript
 from rewriter.report.desk.book import Entry
 from rewriter.report.desk.decisions import State
@@ -31,13 +30,14 @@ Decided = Sequence[tuple[Entry, State]]
 
 class Written(Record):
     """A final transcript. `passages` counts by what stands (result, source, draft, edit, answer) and by how far it is
-    settled; `characters` accounts for every code point of the source.
+    settled; `characters` accounts for every code point of the source; `notes` say what could not be kept.
     """
 
     file: str
     output: str
     passages: dict[str, int]
     characters: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 # What stands in the place of a passage, by the kind of the decision that put it there.
@@ -70,14 +70,19 @@ def _made(file: FileView, decided: Decided, folder: Path, limited: bool) -> tupl
     outcomes = [_outcome(entry.outcome, state) for entry, state in decided]
     suffix = PurePosixPath(file.output).suffix.lstrip(".")
     to = suffix if suffix and formats.known(suffix) != work.transcript.format else None
-    result = assemble(work, outcomes, to=to)
+    characters = account(work, outcomes)
+    rendered = formats.render(work.transcript, pieces(work, outcomes), to=to)
     target = _target(file, folder)
     counts = Counter(_stands(state) for _, state in decided)
     counts["settled"] = sum(state.settled for _, state in decided)
     written = Written(
-        file=file.name, output=str(target), passages=dict(sorted(counts.items())), characters=result.account
+        file=file.name,
+        output=str(target),
+        passages=dict(sorted(counts.items())),
+        characters=characters,
+        notes=rendered.notes,
     )
-    return target, result.data, written
+    return target, rendered.data, written
 
 
 def _work(file: FileView, limited: bool) -> Work:

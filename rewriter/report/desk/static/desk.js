@@ -40,6 +40,8 @@ async function attempt(act) {
   }
 }
 
+let here = location.href; // what the main part shows
+
 // Puts the main part of a page in the place of this one's.
 async function show(address, push = true) {
   const answer = await fetch(address, { headers: { accept: "text/html" } });
@@ -55,6 +57,7 @@ async function show(address, push = true) {
   const dialog = one("#term", page);
   if (dialog && !one("#term")) document.body.append(document.importNode(dialog, true));
   document.title = page.title;
+  here = new URL(address, location.href).href;
   if (push) {
     history.pushState(null, "", address);
     scrollTo(0, 0);
@@ -107,7 +110,7 @@ async function nextVersion() {
   const links = [...document.querySelectorAll(".versions nav a")];
   if (links.length < 2) return say("There is no other version.");
   if (!leave()) return;
-  const at = links.findIndex((link) => link.ariaCurrent === "true");
+  const at = links.findIndex((link) => link.hasAttribute("aria-current"));
   await show(links[(at + 1) % links.length].href);
 }
 
@@ -311,7 +314,10 @@ document.addEventListener("compositionend", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.closest(".bar select")) event.target.form.submit();
 });
-addEventListener("popstate", () => (key() ? attempt(() => show(location.href, false)) : location.reload()));
+addEventListener("popstate", () => {
+  if (!leave()) history.pushState(null, "", here);
+  else attempt(() => show(location.href, false));
+});
 addEventListener("beforeunload", (event) => {
   if (changed()) event.preventDefault();
 });
