@@ -21,8 +21,8 @@ SUFFIXES = {
     ".ssa": "ssa",
     ".json": "json",
 }
-# A run's own files, left in its output folder.
-_OF_A_RUN = frozenset({"run.jsonl", "summary.json", "review.jsonl", "stdin.input"})
+# A run's own files, and the folder of reviewed ones, left in its output folder.
+_OF_A_RUN = frozenset({"run.jsonl", "summary.json", "review.jsonl", "batches.jsonl", "stdin.input", "reviewed"})
 STDIN = "-"
 
 
@@ -116,7 +116,7 @@ def _in_folder(folder: Path) -> Iterator[Source]:
 
 def _is_wanted(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() in SUFFIXES and path.name not in _OF_A_RUN
+    return not hidden and path.suffix.lower() in SUFFIXES and not _OF_A_RUN.intersection(path.parts)
 
 
 def _matching(pattern: str) -> Iterator[Source]:

@@ -16,6 +16,7 @@ import base64
 import difflib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -32,7 +33,7 @@ from rewriter.model.scrub import bare_url, scrub
 from rewriter.records import Answer, Request, Usage
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import AsyncOpenAI
     from tenacity import RetryCallState
 
 # What a server said is quoted up to here, in code points: its sentence, not its web page.
@@ -169,6 +170,10 @@ class ChatClient:
             wait = round(state.next_action.sleep, 3) if state.next_action else 0.0
             self._on_event("retry", tries=state.attempt_number, cause=error.cause, sort=error.sort, wait=wait)
 
+    def body(self, request: Request) -> dict[str, Any]:
+        """What is sent for a request, with its parameters under the names this model takes, as far as that is known."""
+        return {"model": request.model, "messages": [dict(m) for m in request.messages], **self._parameters(request)}
+
     # --- one try ---
 
     async def _held(self, request: Request, ticket: Ticket) -> Answer:
@@ -237,7 +242,7 @@ class ChatClient:
             raise self._too_late() from None
         except openai.APIStatusError as error:
             self.limits.hear(ticket, error.response.headers)
-            return self._judge_status(error)
+            return self.judged(error.status_code, error.response.content, error.response.headers)
         # What the openai client does not know it lets through: aiohttp's own word for bad HTTP, for one.
         except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
             root = _root(error)
@@ -297,16 +302,21 @@ class ChatClient:
 
     # --- what a status means ---
 
-    def _judge_status(self, error: APIStatusError) -> Answer | Refusal:
-        status = error.status_code
-        refusal = Refusal.of(status, error.response.content)
+    def judged(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Answer | Refusal:
+        """What a status and a body amount to: an answer, or a refusal that asking again does not mend.
+
+        Raises Retryable for everything that may pass.
+        """
+        if status == 200:
+            return self._read(body)
+        refusal = Refusal.of(status, body)
         if refusal.code == "content_filter":
             return Answer(
                 text="", finish="content_filter", usage=Usage(calls=1)
             )  # this passage's matter, not the run's
         if (status in _PASSING or status >= 500) and not refusal.says(*_NO_CREDIT):
-            headers = error.response.headers
-            after = retry_after(headers.get("retry-after"), date=headers.get("date"))
+            heard = headers or {}
+            after = retry_after(heard.get("retry-after"), date=heard.get("date"))
             said = self._quote(refusal.message)
             raise Retryable(f"status {status}{': ' + said if said else ''}", sort=str(status), after=after)
         return refusal
