@@ -67,11 +67,12 @@ def addresses(source: Tokens, draft: Tokens) -> list[Segment]:
     if "://" not in source.text and "www." not in source.text and "@" not in source.text:
         return []
     written = draft.text.lower()
-    starts = [source.start(i) for i in range(len(source))]
+    tokens = range(len(source))
     found = []
     for m in _ADDRESS.finditer(source.text):
         if m[0].rstrip(".,;:!?").lower() not in written:
-            a, b = bisect_right(starts, m.start()) - 1, bisect_right(starts, m.end() - 1)
+            a = bisect_right(tokens, m.start(), key=source.start) - 1
+            b = bisect_right(tokens, m.end() - 1, key=source.start)
             if b > max(a, 0):
                 found.append(Segment("term", ADDRESS_WEIGHT, max(a, 0), b, 0, 0))
     return found
@@ -86,10 +87,10 @@ def questions(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segmen
 
 
 def _unasked(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> Iterator[Segment]:
-    starts = [source.start(i) for i in range(len(source))]
+    tokens = range(len(source))
     ends = [g.b for g in gaps]
     for m in _ASKED.finditer(source.text):
-        i = bisect_right(starts, m.start()) - 1
+        i = bisect_right(tokens, m.start(), key=source.start) - 1
         k = bisect_right(ends, i)
         if i < 0 or (k < len(gaps) and gaps[k].a <= i):
             continue  # the word itself was changed

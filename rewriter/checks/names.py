@@ -140,7 +140,8 @@ def _unusual(g: Gap, source: Tokens, draft: Tokens) -> bool:
     """
     old, new = source.forms[g.a : g.b], draft.forms[g.c : g.d]
     if min(old + new) >= "\u3400":
-        return g.alike < sound.ALIKE and _other_words(old, new) and any(unusual.person("".join(f)) for f in (old, new))
+        built = unusual.person("".join(old)) or unusual.person("".join(new))
+        return built and g.alike < sound.ALIKE and _other_words(old, new)
     if len(old) > 1 or len(new) > LONGEST_PUT_IN or not unusual.latin_name(old[0]):
         return False
     return g.alike < UNUSUAL_ALIKE and _capital(g, draft) and not _shortened(old[0], "".join(new))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -148,30 +148,33 @@ class Tokens:
 
     @cached_property
     def _places(self) -> tuple[list[int], list[int]]:
-        """Where raw tokens start and end in the folded text; made when something has been found."""
+        """The first raw token of each piece and where it starts in the folded text; made when something was found."""
+        firsts: list[int] = []
         starts: list[int] = []
-        ends: list[int] = []
-        at = 0
+        raw = at = 0
         for between, run, word in zip(self._pieces[:-1:3], self._pieces[1::3], self._pieces[2::3], strict=True):
             at += len(between)
-            if run:
-                starts += range(at, at + len(run))
-                at += len(run)
-                ends += range(at + 1 - len(run), at + 1)
-            else:
-                starts.append(at)
-                at += len(word)
-                ends.append(at)
-        return starts, ends
+            firsts.append(raw)
+            starts.append(at)
+            raw += len(run) if run else 1
+            at += len(run or word)
+        return firsts, starts
 
     def start(self, i: int) -> int:
         """The code point of the text as given where token `i` starts."""
-        at = self._places[0][self._first[i] if self._first else i]
+        raw = self._first[i] if self._first else i
+        firsts, starts = self._places
+        piece = bisect_right(firsts, raw) - 1
+        at = starts[piece] + raw - firsts[piece]
         return at if self._map is None else self._map[at]
 
     def end(self, i: int) -> int:
         """The code point after token `i`."""
-        at = self._places[1][self._last[i] if self._last else i]
+        raw = self._last[i] if self._last else i
+        firsts, starts = self._places
+        piece = bisect_right(firsts, raw) - 1
+        word = self._pieces[3 * piece + 2]
+        at = starts[piece] + (len(word) if word else raw - firsts[piece] + 1)
         return at if self._map is None else self._map[at - 1] + 1
 
     @cached_property
@@ -181,13 +184,11 @@ class Tokens:
         Both ends of the text are stops.
         """
         found = bytearray(len(self.forms) + 1)
-        at = 0
-        for between, run in zip(self._pieces[:-1:3], self._pieces[1::3], strict=True):
+        for between, at in zip(self._pieces[:-1:3], self._places[0], strict=True):
             if between and (mark := _break(between)):
                 i = bisect_left(self._first, at) if self._first else at
                 if not self._last or i == 0 or self._last[i - 1] < at:  # else it stands within a number
                     found[i] = max(found[i], mark)
-            at += len(run) if run else 1
         found[0] = found[-1] = STOP
         return bytes(found)
 
