@@ -10,7 +10,6 @@ account   every source character: rewritten, fixed, kept or carried
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -48,8 +47,9 @@ ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 # A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
 SMALLEST_TO_HALVE = 24
 
-# Code points on each side of a seam that are judged together; the whole pair is only where these are rejected.
-SEAM = 160
+# Code points on each side of a seam that are judged together: more than twice the clause of which each side may have
+# lost half. The whole pair is judged only where these are rejected, and nothing where EDGE on both sides is as it was.
+SEAM, EDGE = 100, 30
 
 # A blank line, however many and whatever white space is in it: a paragraph ends.
 _BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)(?:[ \t]*(?:\r\n|\r|\n))+[ \t]*")
@@ -474,7 +474,7 @@ def check_seam(left: Outcome, right: Outcome, means: Means) -> tuple[Outcome, Ou
 
     Two drafts can each pass and fail together: a clause said on both sides of the seam, or half lost on each.
     """
-    if "kept" in (left.status, right.status):
+    if "kept" in (left.status, right.status) or _untouched(left, right):
         return left, right
     (source, draft), (after, then) = _last_part(left), _first_part(right)
     if judge(f"{source}\n{after}", f"{draft}\n{then}", means).accepted:
@@ -486,6 +486,11 @@ def check_seam(left: Outcome, right: Outcome, means: Means) -> tuple[Outcome, Ou
     if right.score <= left.score:
         return left, _kept_at_seam(right, worst)
     return _kept_at_seam(left, worst), right
+
+
+def _untouched(left: Outcome, right: Outcome) -> bool:
+    """Whether both drafts are as their sources where they meet: nothing can be lost or said twice there."""
+    return left.source[-EDGE:] == left.text[-EDGE:] and right.source[:EDGE] == right.text[:EDGE]
 
 
 def _last_part(outcome: Outcome) -> tuple[str, str]:
@@ -590,23 +595,32 @@ def account(work: Work, outcomes: Sequence[Outcome]) -> dict[str, int]:
     (passages a --limit left out). Raises RewriterError where a character of a segment is in none of them: that would
     be a loss, and nothing is written then.
     """
-    text, counts = work.transcript.text, Counter[str]()
+    text = work.transcript.text
     spans = [(o.start, o.end, str(o.status)) for o in outcomes]
     spans += [(f.start, f.end, "fixed") for f in work.fixed.fixes]
     handled = {o.index for o in outcomes}
     spans += [
         (*work.fixed.to_source_span(p.start, p.end), "beyond_limit") for p in work.passages if p.index not in handled
     ]
-    labels: list[str | None] = [None] * len(text)
+    names = ["carried", *dict.fromkeys(name for _, _, name in spans)]
+    codes, labels = {name: code for code, name in enumerate(names)}, bytearray(len(text))  # a byte for each code point
     for start, end, name in spans:
-        labels[start:end] = [name] * (end - start)
+        labels[start:end] = bytes([codes[name]]) * (end - start)
     for segment in work.transcript.segments:
-        for at in range(segment.start, segment.end):
-            if labels[at] is None and not text[at].isspace():
-                raise RewriterError(
-                    f"character {at} ({text[at]!r}) is in no passage and no fix.",
-                    where=work.transcript.name,
-                    remedy="Nothing was written. This is a bug: please report it with the file.",
-                )
-    counts.update(label or "carried" for label in labels)
-    return dict(sorted(counts.items()))
+        _nothing_lost(work, labels, segment.start, segment.end)
+    counts = {name: labels.count(code) for name, code in codes.items()}
+    return {name: count for name, count in sorted(counts.items()) if count}
+
+
+def _nothing_lost(work: Work, labels: bytearray, start: int, end: int) -> None:
+    """Raise where a character between two places is neither labelled nor white space."""
+    text = work.transcript.text
+    at = labels.find(0, start, end)
+    while at >= 0:
+        if not text[at].isspace():
+            raise RewriterError(
+                f"character {at} ({text[at]!r}) is in no passage and no fix.",
+                where=work.transcript.name,
+                remedy="Nothing was written. This is a bug: please report it with the file.",
+            )
+        at = labels.find(0, at + 1, end)

@@ -129,7 +129,7 @@ def _in_place(transcript: Transcript, body: Body, changed: Sequence[Piece]) -> t
 
     if body.rebuild:
         return body.rebuild(new_cue_texts(body, changed))
-    return spliced(transcript.text, [with_newlines_of(transcript.text, p) for p in changed]), []
+    return spliced(transcript.text, with_newlines_of(transcript.text, changed)), []
 
 
 def _converted(transcript: Transcript, body: Body, changed: Sequence[Piece], kind: str) -> Written:

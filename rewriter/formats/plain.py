@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rewriter.formats.base import Body
 from rewriter.records import Piece, Segment
@@ -24,7 +25,9 @@ def newline_of(text: str) -> str:
     return max(("\n", "\r\n", "\r"), key=kinds.count)
 
 
-def with_newlines_of(text: str, piece: Piece) -> Piece:
-    """The piece with its line feeds written as the text's line ends."""
+def with_newlines_of(text: str, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces with their line feeds written as the text's line ends."""
     newline = newline_of(text)
-    return piece if newline == "\n" else piece.model_copy(update={"text": _LONE_FEED.sub(newline, piece.text)})
+    if newline == "\n":
+        return list(pieces)
+    return [piece.model_copy(update={"text": _LONE_FEED.sub(newline, piece.text)}) for piece in pieces]
