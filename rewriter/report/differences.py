@@ -13,16 +13,13 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from rewriter.checks.align import Op, align
+from rewriter.checks.align import Op
 from rewriter.records import Finding, Fix
+from rewriter.report.words import Words, compared
 
 Kind = Literal["same", "lost", "added", "changed", "term", "fix"]
 Span = tuple[int, int]
 
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Characters of scripts written without spaces one by one, words whole; digits with the marks inside them.
-_UNSPACED = _HAN + "\u3040-\u30ff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
-_TOKEN = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,:]\d+)*|[^\W\d_{_UNSPACED}]+(?:['’][^\W\d_{_UNSPACED}]+)*")
 # Ends of sentences with what closes them. Half-width marks count before white space or another script only: not in
 # <!-- or 3.5, but in 好!我们.
 _SENTENCE = re.compile(r"[。！？…]+[!?”」』）)\"'’]*\s*|[!?]+[”\"'’)]*(?=[^\x21-\x7e]|$)\s*|\.[\"'”’)]*\s+|\s*\n\s*")
@@ -31,11 +28,6 @@ _OPENING = "「『（【《〈“‘([{"
 # Code points of a row: a sentence shorter than SHORT stands with the next one of its paragraph; where no sentence ends
 # within LONG, which is about three lines of a column, a clause's end must do.
 SHORT, LONG = 12, 110
-# Equal tokens between two differences that count as different too, where both differences are as long: a 的 that two
-# unrelated clauses share tells a reader nothing (the semantic clean-up of diff-match-patch).
-ISLAND = 3
-# Tokens that a stretch which stands on one side only is moved by at most.
-SLIDE = 40
 # A changed stretch so many times longer on one side is a loss (or an addition) beside a change.
 LOPSIDED = 3
 
@@ -97,8 +89,7 @@ def differences(
 
     Time grows with length, see `checks.align`. Spans of fixes are in order and apart.
     """
-    here, there = list(_TOKEN.finditer(source)), list(_TOKEN.finditer(result))
-    ops = _slid(_tidied(_compared(here, there)), here, there, source, result)
+    here, there, ops = compared(source, result)
     lost, added = _marks(ops, here, there, _spans_of(terms, result))
     drawn = [_drawn(placed) for placed in fixes]
     bounds = _bounds(result)
@@ -112,76 +103,7 @@ def differences(
     return [Row(*side) for side in sides]
 
 
-# --- which words differ ----------------------------------------------------------------------------------------------
-
-
-def _compared(here: Sequence[re.Match[str]], there: Sequence[re.Match[str]]) -> list[Op]:
-    codes: dict[str, str] = {}
-    left, right = (
-        "".join(t[0] if len(t[0]) == 1 else codes.setdefault(t[0], chr(0xF0000 + len(codes) % 0xFFFE)) for t in tokens)
-        for tokens in (here, there)
-    )
-    return align(left, right)
-
-
-def _tidied(ops: Sequence[Op]) -> list[Op]:
-    """Short equal islands between longer differences made part of them."""
-    tidy: list[Op] = []
-    for op in ops:
-        tidy.append(op)
-        while len(tidy) >= 3 and not tidy[-1].equal and _is_island(*tidy[-3:]):
-            first, _, last = tidy[-3:]
-            tidy[-3:] = [Op(False, first.a, last.b, first.c, last.d)]
-    return tidy
-
-
-def _is_island(before: Op, op: Op, after: Op) -> bool:
-    size = op.b - op.a
-    return size <= ISLAND and all(size < max(gap.b - gap.a, gap.d - gap.c) for gap in (before, after))
-
-
-def _slid(
-    ops: Sequence[Op], here: Sequence[re.Match[str]], there: Sequence[re.Match[str]], source: str, result: str
-) -> list[Op]:
-    """Stretches that stand on one side only, moved to where a reader would cut (diff-match-patch's lossless clean-up).
-
-    An alignment may as well take 对中[华，对中]国 as [对中华，]对中国: of all such places that is chosen which has most
-    stops at its ends, then the first, since a false start is what comes before.
-    """
-    slid = list(ops)
-    for i, op in enumerate(ops):
-        if op.equal or (op.a < op.b and op.c < op.d):
-            continue
-        lost = op.a < op.b
-        tokens, text, start, end = (here, source, op.a, op.b) if lost else (there, result, op.c, op.d)
-        before = slid[i - 1].b - slid[i - 1].a - (i > 1) if i else 0
-        after = slid[i + 1].b - slid[i + 1].a - (i + 2 < len(slid)) if i + 1 < len(slid) else 0
-        by = _best_slide(tokens, text, start, end, min(before, SLIDE), min(after, SLIDE))
-        if by:
-            slid[i] = Op(False, op.a + by, op.b + by, op.c + by, op.d + by)
-            if i:
-                slid[i - 1] = slid[i - 1]._replace(b=slid[i].a, d=slid[i].c)
-            if i + 1 < len(slid):
-                slid[i + 1] = slid[i + 1]._replace(a=slid[i].b, c=slid[i].d)
-    return [op for op in slid if op.a < op.b or op.c < op.d]
-
-
-def _best_slide(tokens: Sequence[re.Match[str]], text: str, start: int, end: int, before: int, after: int) -> int:
-    """How many tokens to move tokens[start:end] by, within `before` to the left and `after` to the right."""
-    low = high = 0
-    while -low < before and tokens[start + low - 1][0] == tokens[end + low - 1][0]:
-        low -= 1
-    while high < after and tokens[start + high][0] == tokens[end + high][0]:
-        high += 1
-    return max(range(low, high + 1), key=lambda by: _stops(tokens, text, start + by) + _stops(tokens, text, end + by))
-
-
-def _stops(tokens: Sequence[re.Match[str]], text: str, at: int) -> int:
-    """2 where a text or a line begins or ends before this token, 1 where there is a stop, 0 else."""
-    if at in (0, len(tokens)):
-        return 2
-    between = text[tokens[at - 1].end() : tokens[at].start()]
-    return 2 if "\n" in between else 1 if between.strip() else 0
+# --- what the differing words are ------------------------------------------------------------------------------------
 
 
 def _spans_of(terms: Collection[str], text: str) -> list[Span]:
@@ -191,9 +113,7 @@ def _spans_of(terms: Collection[str], text: str) -> list[Span]:
     return [m.span() for m in re.finditer(pattern, text)]
 
 
-def _marks(
-    ops: Iterable[Op], here: Sequence[re.Match[str]], there: Sequence[re.Match[str]], names: Sequence[Span]
-) -> tuple[list[_Mark], list[_Mark]]:
+def _marks(ops: Iterable[Op], here: Words, there: Words, names: Sequence[Span]) -> tuple[list[_Mark], list[_Mark]]:
     lost: list[_Mark] = []
     added: list[_Mark] = []
     for op in ops:
@@ -213,7 +133,7 @@ def _marks(
     return lost, added
 
 
-def _extent(tokens: Sequence[re.Match[str]], first: int, end: int) -> Span:
+def _extent(tokens: Words, first: int, end: int) -> Span:
     return (tokens[first].start(), tokens[end - 1].end()) if first < end else (0, 0)
 
 
@@ -236,8 +156,8 @@ def _bounds(text: str) -> list[int]:
 def _places(
     bounds: Sequence[int],
     ops: Sequence[Op],
-    here: Sequence[re.Match[str]],
-    there: Sequence[re.Match[str]],
+    here: Words,
+    there: Words,
     source: str,
 ) -> list[int]:
     """Where the result's bounds are in the source, ascending."""
@@ -267,7 +187,7 @@ def _range(token: int, ops: Sequence[Op], ends: Sequence[int]) -> Span:
     return low, high
 
 
-def _best(low: int, high: int, here: Sequence[re.Match[str]], source: str) -> int:
+def _best(low: int, high: int, here: Words, source: str) -> int:
     """The code point before one of the tokens low..high: behind a sentence's end, a clause's end, or the last."""
     best, rank = _start(high, here, source), 0
     for token in range(low, high + 1):
@@ -282,7 +202,7 @@ def _best(low: int, high: int, here: Sequence[re.Match[str]], source: str) -> in
     return best
 
 
-def _start(token: int, here: Sequence[re.Match[str]], source: str) -> int:
+def _start(token: int, here: Words, source: str) -> int:
     return here[token].start() if token < len(here) else len(source)
 
 
