@@ -256,13 +256,14 @@ def left_out(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment
     """
     found = []
     for g in gaps:
-        if g.b - g.a < 2 or min(source.forms[g.a : g.b]) >= "\u3400" or bracketed(Segment("term", 0, *g.span), source):
+        around = source.forms[max(0, g.a - 1) : g.a] + source.forms[g.b : g.b + 1]
+        if g.b - g.a < 2 or not around or min(around) < "\u3400":
             continue
         said = [f for f in source.forms[g.a : g.b] if f < "\u0250" and f[0].isalpha() and weight_of(f) >= NAMED_WEIGHT]
-        around = source.forms[max(0, g.a - 1) : g.a] + source.forms[g.b : g.b + 1]
-        if len(said) < 2 or not around or min(around) < "\u3400" or not set(said).isdisjoint(draft.forms):
+        if len(said) < 2 or not set(said).isdisjoint(draft.forms):
             continue
-        if sum(map(weight_of, draft.forms[g.c : g.d])) <= STUMP:
+        gone = sum(map(weight_of, draft.forms[g.c : g.d])) <= STUMP
+        if gone and not bracketed(Segment("term", 0, *g.span), source):
             found.append(Segment("term", sum(map(weight_of, said)), *g.span))
     return found
 
