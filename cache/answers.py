@@ -114,7 +114,7 @@ class PassageCache(ExactCache):
         self.remember_all([Accepted(scope, source, rewrite, answer, about or {})])
 
     def remember_all(self, passages: Iterable[Accepted]) -> None:
-        """As `remember`, many in one transaction: a tenth of the time. What is kept already is not written again."""
+        """As `remember`, many in one transaction: half the time, or less. What is kept already is not written again."""
         from .similar import Remembered
 
         now = time.time()

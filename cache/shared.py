@@ -158,10 +158,10 @@ class SharedCache(PassageCache):
         return there
 
     def close(self) -> None:
-        """Close both."""
+        """Close both; what is being stored is told to the server before."""
+        super().close()
         if hasattr(self, "_server"):
             self._server.close()
-        super().close()
 
 
 def _client(url: str) -> Any:

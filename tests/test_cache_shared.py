@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -122,6 +123,23 @@ def test_the_local_cache_answers_first(server: Server, machines: tuple[SharedCac
     with PassageCache(b.path) as local:
         assert local.get(KEY) == ANSWER
     assert b.get(KEY) == ANSWER
+
+
+def test_what_is_being_stored_when_a_machine_leaves_reaches_the_others(
+    machines: tuple[SharedCache, SharedCache],
+) -> None:
+    a, b = machines
+    keys = [f"{n:064x}" for n in range(20)]
+
+    async def leave() -> None:
+        tasks = [asyncio.ensure_future(a.aput(key, ANSWER)) for key in keys]
+        await asyncio.sleep(0)
+        assert not all(task.done() for task in tasks)
+
+    asyncio.run(leave())
+    a.close()
+    assert a.notices == []
+    assert [b.get(key) for key in keys] == [ANSWER] * 20
 
 
 @pytest.mark.usefixtures("at_once")
