@@ -134,6 +134,8 @@
   function draw(index) {
     const node = nodes[index];
     if (node.dataset.drawn) return;
+    node.style.containIntrinsicSize = `auto ${node.style.height}`;
+    node.style.height = "";
     node.dataset.drawn = "1";
     const passage = passages[index];
     node.append(drawMargin(passage, index), drawBody(passage, data.files[passage.f][1]));
@@ -170,7 +172,7 @@
       node.tabIndex = -1;
       node.setAttribute("aria-labelledby", `h${index + 1}`);
       const lines = letters(passage) / perLine + passage.r.length * 0.6 + (passage.g ? passage.g.length : 0);
-      node.style.containIntrinsicSize = `auto ${Math.round(60 + lines * 27)}px`;
+      node.style.height = `${Math.round(60 + lines * 27)}px`; // until it is drawn
       nodes.push(node);
       all.append(node);
     });
