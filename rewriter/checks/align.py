@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -87,11 +88,12 @@ def _blocks(a: int, b: int, c: int, d: int) -> list[tuple[int, int, int, int]]:
     return [(p[0], q[0], p[1], q[1]) for p, q in pairwise(marks)]
 
 
-def _anchors(source: str, draft: str) -> list[tuple[int, int]]:
+def _anchors(source: str, draft: str) -> Iterator[tuple[int, int]]:
     """Starts of runs that occur once on each side, the longest chain in the same order."""
     here, there = _once(source), _once(draft)
-    pairs = sorted((i, there[run]) for run, i in here.items() if run in there)
-    return _increasing(pairs)
+    runs = [run for run in here if run in there]
+    for k in _increasing([there[run] for run in runs]):
+        yield here[runs[k]], there[runs[k]]
 
 
 def _once(text: str) -> dict[str, int]:
@@ -110,22 +112,22 @@ def _sampled() -> re.Pattern[str]:
     return re.compile(f"[{characters}{chr(LAST_CHARACTER)}-\U0010ffff]")
 
 
-def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest subsequence whose second members rise (patience sorting)."""
+def _increasing(values: list[int]) -> list[int]:
+    """Where the longest rising subsequence stands (patience sorting)."""
     tails: list[int] = []
     at: list[int] = []
     back: list[int] = []
-    for k, (_, j) in enumerate(pairs):
-        place = bisect_left(tails, j)
+    for k, value in enumerate(values):
+        place = bisect_left(tails, value)
         if place == len(tails):
-            tails.append(j)
+            tails.append(value)
             at.append(k)
         else:
-            tails[place], at[place] = j, k
+            tails[place], at[place] = value, k
         back.append(at[place - 1] if place else -1)
-    chain: list[tuple[int, int]] = []
+    chain: list[int] = []
     k = at[-1] if at else -1
     while k >= 0:
-        chain.append(pairs[k])
+        chain.append(k)
         k = back[k]
     return chain[::-1]

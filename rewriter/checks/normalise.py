@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -125,6 +125,16 @@ def _break(between: str) -> int:
     return STOP if _STOPS.search(between) else PAUSE if _PAUSES.search(between) else 0
 
 
+def _from(rising: list[int], value: int, near: int) -> int:
+    """`bisect_left`, by steps from a place that is nearly right: a long list is not jumped about in."""
+    i = min(near, len(rising))
+    while i < len(rising) and rising[i] < value:
+        i += 1
+    while i and rising[i - 1] >= value:
+        i -= 1
+    return i
+
+
 class Tokens:
     """The tokens of one text: `forms`, their `code`, and where each stands (`start`, `end`, `span`)."""
 
@@ -134,8 +144,9 @@ class Tokens:
         folded, self._map = _alias(fold(text), aliases)
         self._pieces = _TOKEN.split(folded)
         raw: list[str] = []
+        known = codes.__getitem__  # a character's code is the character: one object for all places where it stands
         for run, word in zip(self._pieces[1::3], self._pieces[2::3], strict=True):
-            raw += run or (word,)
+            raw += map(known, run) if run else (word,)
         special = _care(raw)
         if special:
             self.forms, self._first, self._last = _expand(raw, special)
@@ -184,10 +195,13 @@ class Tokens:
         Both ends of the text are stops.
         """
         found = bytearray(len(self.forms) + 1)
+        first, last = self._first, self._last
+        moved = 0  # places by which tokens stand after their raw tokens, as at the last mark
         for between, at in zip(self._pieces[:-1:3], self._places[0], strict=True):
             if between and (mark := _break(between)):
-                i = bisect_left(self._first, at) if self._first else at
-                if not self._last or i == 0 or self._last[i - 1] < at:  # else it stands within a number
+                i = _from(first, at, at + moved) if first else at
+                moved = i - at
+                if not i or not last or last[i - 1] < at:  # else it stands within a number
                     found[i] = max(found[i], mark)
         found[0] = found[-1] = STOP
         return bytes(found)
