@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import count
+from typing import TypeAlias
 
 from rewriter.checks import numbers
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
@@ -80,6 +82,9 @@ _SUFFIX = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
 _STEMS = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
 # Number tokens start with this mark, which no token of a text can.
 NUMBER = "#"
+# Tokens of a long text: more numbers than this are kept in an array.
+MANY = 5000
+Numbers: TypeAlias = "list[int] | array[int]"
 # Words taken together as one spoken number, so that a text of nothing but numbers stays cheap.
 LONGEST_RUN = 24
 _NUMERALS_IN_NAMES = tuple((str(value), numeral) for value, numeral in enumerate("零一二三四五六七八九十"))
@@ -125,7 +130,7 @@ def _break(between: str) -> int:
     return STOP if _STOPS.search(between) else PAUSE if _PAUSES.search(between) else 0
 
 
-def _from(rising: list[int], value: int, near: int) -> int:
+def _from(rising: Sequence[int], value: int, near: int) -> int:
     """`bisect_left`, by steps from a place that is nearly right: a long list is not jumped about in."""
     i = min(near, len(rising))
     while i < len(rising) and rising[i] < value:
@@ -315,25 +320,33 @@ def _special(word: str) -> bool:
     return word[0].isdigit() or "'" in word or word[0] in _NUMERAL or word.startswith("百分之")
 
 
-def _expand(raw: list[str], special: set[str]) -> tuple[list[str], list[int], list[int]]:
+def _numbers(size: int) -> Numbers:
+    """A list for so many numbers; for many an array, which the garbage collector need not look through.
+
+    With lists alone ten times the text took 13 to 14 times as long, with arrays alone short texts took a tenth more.
+    """
+    return array("l") if size > MANY else []
+
+
+def _expand(raw: list[str], special: set[str]) -> tuple[list[str], Numbers, Numbers]:
     """Forms with contractions opened, sounds dropped and numbers as values; each with its first and last raw token."""
     forms: list[str] = []
-    first: list[int] = []
-    last: list[int] = []
+    first = _numbers(len(raw))
+    last = _numbers(len(raw))
     done = 0
     for i in [k for k, w in enumerate(raw) if w in special]:
         if i < done:
             continue
         forms += raw[done:i]
-        first += range(done, i)
-        last += range(done, i)
+        first.extend(range(done, i))
+        last.extend(range(done, i))
         done, new, starts, ends = _opened(raw, i)
         forms += new
-        first += starts
-        last += ends
+        first.extend(starts)
+        last.extend(ends)
     forms += raw[done:]
-    first += range(done, len(raw))
-    last += range(done, len(raw))
+    first.extend(range(done, len(raw)))
+    last.extend(range(done, len(raw)))
     return forms, first, last
 
 
