@@ -82,6 +82,20 @@ class Place(Protocol):
         """Let go of it."""
 
 
+class Asker(Protocol):
+    """An engine that gets answers otherwise than by a call when one is needed; passages are judged here."""
+
+    async def rewrite(self, work: Work, passage: Passage, means: Means) -> list[Outcome]:
+        """What `rewrite_passage` gives, with the engine's own way to ask."""
+        ...
+
+    def stop(self, error: RewriterError) -> None:
+        """Nothing is asked for from now on."""
+
+    async def aclose(self) -> None:
+        """Let go of connections and files."""
+
+
 class Caller(Protocol):
     """Who answers requests: `ChatClient`, or an engine's own way to the model."""
 
@@ -126,6 +140,7 @@ class Rewriter:
         self._limits: Line | None = None
         self._stopped: RewriterError | None = None
         self.place: Place | None = None
+        self.asker: Asker | None = None
         self._notices: list[str] = []
         self._starting = asyncio.Lock()
         self._making: asyncio.Semaphore | None = None  # passages in the making, of all transcripts
@@ -146,10 +161,13 @@ class Rewriter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client, stop the embedded model, close the cache, leave the place."""
+        """Close the client, stop the embedded model, close the cache, leave the place or asker."""
         if self.place is not None:
             await self.place.aclose()
             self.place = None
+        if self.asker is not None:
+            await self.asker.aclose()
+            self.asker = None
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -247,7 +265,7 @@ class Rewriter:
     def means(self, language: str) -> Means:
         """What a passage in `language` needs on its way."""
         stronger, style = self.settings.stronger, self.style(language)
-        ask = partial(self._ask, prompt=style.digest)
+        ask = partial(self.ask, prompt=style.digest)
         return Means(
             style=style,
             language=language,
@@ -278,33 +296,40 @@ class Rewriter:
             self._limits.stop(error)
         if self.place is not None:
             self.place.stop(error)
+        if self.asker is not None:
+            self.asker.stop(error)
 
-    async def _ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, How]:
-        """The answer, and how it was come by. Stored before anyone judges it."""
+    async def ask(self, request: Request, rung: str, *, prompt: str) -> tuple[Answer, How]:
+        """The answer, and how it was come by. Stored before anyone judges it. `prompt` is the style's digest."""
         if self.cache is None:
-            return await self._call(request), "asked"
-        key = request_key(self.choice.endpoint, request)
-        about = {"model": request.model, "style": self.settings.style, "prompt": prompt}
+            return await self.call(request), "asked"
+        key, about = request_key(self.choice.endpoint, request), self.about(request.model, prompt)
         answer, stored = await self.cache.once(
-            key, lambda: self._call(request), about=about, refresh=self.settings.refresh
+            key, lambda: self.call(request), about=about, refresh=self.settings.refresh
         )
-        return answer, self.bought(key) if stored else "asked"
+        return answer, "stored" if stored else "asked"
 
-    def bought(self, key: str) -> How:
-        """How a stored answer was come by: an engine that bought it for this run says so, once."""
-        return "stored"
+    def about(self, model: str, prompt: str) -> dict[str, str]:
+        """Where an answer comes from, as the cache keeps it; `prompt` is the style's digest."""
+        return {"model": model, "style": self.settings.style, "prompt": prompt}
 
-    async def _call(self, request: Request) -> Answer:
-        async with self._starting:
-            if self._client is None:
-                self._client = await self._connect()
+    async def call(self, request: Request) -> Answer:
+        """The model's answer by a call of its own, paid from the purse; nothing is stored."""
+        client = await self.client()
         if self._stopped is not None:
             raise self._stopped
         with self.purse.open(request, self.counter, self.choice) as account:
             self.calls += 1
-            answer = await self._client.complete(request)
+            answer = await client.complete(request)
             account.pay(answer.usage)
             return answer
+
+    async def client(self) -> Caller:
+        """Who answers requests, connected at first use."""
+        async with self._starting:
+            if self._client is None:
+                self._client = await self._connect()
+        return self._client
 
     async def _connect(self) -> Caller:
         from rewriter.model.client import ChatClient
@@ -417,6 +442,8 @@ class Rewriter:
     async def _rewritten(self, work: Work, passage: Passage, means: Means) -> list[Outcome]:
         if self.place is not None:
             return await self.place.rewrite(work, passage, means.language)
+        if self.asker is not None:
+            return await self.asker.rewrite(work, passage, means)
         return await rewrite_passage(work, passage, means)
 
     async def rewrite(self, transcript: Transcript | str | Path, *, to: str | None = None) -> Result:

@@ -81,11 +81,25 @@ class Purse:
         Raises BudgetExceeded where a limit leaves no room for it, UsageError where there is a limit in dollars and the
         model has no price.
         """
-        account = Account(model, expected)
         if self.limited:
-            self._look(account, choice)
+            self._look(Account(model, expected), choice)
+        return self.inherit(model, expected)
+
+    def inherit(self, model: str, expected: Usage) -> Account:
+        """An account for what an earlier process has ordered already: it takes room, and is not asked about."""
+        account = Account(model, expected)
         self._open[id(account)] = account
         return account
+
+    def add(self, account: Account, expected: Usage, choice: Chosen) -> None:
+        """Expect so much more of an open account: for a batch that is still being filled. Raises as `book`."""
+        before, account.expected = account.expected, account.expected + expected
+        try:
+            if self.limited:
+                self._look(account, choice)
+        except (BudgetExceeded, UsageError):
+            account.expected = before
+            raise
 
     def close(self, account: Account) -> None:
         """The call is over: what was paid for counts from now on."""
@@ -94,7 +108,7 @@ class Purse:
 
     def _look(self, account: Account, choice: Chosen) -> None:
         booked = dict(self.spent)
-        for other in [*self._open.values(), account]:
+        for other in {**self._open, id(account): account}.values():
             booked[other.model] = booked.get(other.model, Usage()) + other.expected
         tokens = sum(u.input + u.output for u in booked.values())
         if self.most_tokens is not None and tokens > self.most_tokens:

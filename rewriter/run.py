@@ -7,8 +7,8 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,8 @@ from rewriter.settings import fingerprint
 
 SUMMARY = "summary.json"
 STDIN_COPY = "stdin.input"
-OWN_FILES = frozenset({JOURNAL, SUMMARY, STDIN_COPY})
+BATCHES = "batches.jsonl"
+OWN_FILES = frozenset({JOURNAL, SUMMARY, STDIN_COPY, BATCHES})
 EXIT_OK, EXIT_FAILED, EXIT_KEPT = 0, 1, 3
 
 # Code points of all files begun and not finished, before another one is begun: a hundred talks of an hour, which take
@@ -56,15 +57,33 @@ class Progress(Protocol):
         """Something the user should know."""
 
 
+class Rounds(Protocol):
+    """An engine that gets the answers of many files in rounds."""
+
+    def rounds(self, run: Run) -> AsyncGenerator[Sequence[int], None]:
+        """Numbers of sources for which every answer is there, round after round until none is left.
+
+        Raises BudgetExceeded and Interrupted where the rest has to wait for the same command.
+        """
+        ...
+
+
 class Run:
     """One execution over transcripts into one folder.
 
-    `to` converts every file to another format. Raises UsageError for a format we do not know, and where an output would
-    overwrite its own input.
+    `to` converts every file to another format. `rounds` is an engine that gets the answers ahead of their use. Raises
+    UsageError for a format we do not know, and where an output would overwrite its own input.
     """
 
     def __init__(
-        self, rewriter: Rewriter, sources: Sequence[Source], out: Path, progress: Progress, *, to: str | None = None
+        self,
+        rewriter: Rewriter,
+        sources: Sequence[Source],
+        out: Path,
+        progress: Progress,
+        *,
+        to: str | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         self.rewriter, self.sources, self.out, self.progress, self.to = rewriter, sources, out, progress, to
         if to:
@@ -72,6 +91,8 @@ class Run:
         self.past = Past(out / JOURNAL)
         self.last_summary: dict[str, Any] = {}
         self.price = summary.Price(rewriter.choice)
+        self._rounds = rounds
+        self._stdin: bytes | None = None
         self._reports: dict[int, dict[str, Any]] = {}
         self._open: dict[int, int] = {}  # code points of the files begun and not finished
         self._observer = Observer(rewriter.choice.model, rewriter.settings.style)
@@ -148,14 +169,27 @@ class Run:
         self.rewriter.stop(error)
 
     async def _all(self, journal: Journal) -> None:
-        """Every file, each begun when the one before it has all its passages in the making."""
+        """Every file: as they come, or as an engine has their answers."""
+        if self._rounds is None:
+            await self._these(range(len(self.sources)), journal)
+            return
+        try:
+            async with aclosing(self._rounds.rounds(self)) as rounds:
+                async for numbers in rounds:
+                    await self._these(numbers, journal)
+        except (BudgetExceeded, Interrupted) as error:
+            self._stop(error)
+            self._failure = error  # it says more than what it was stopped with
+
+    async def _these(self, numbers: Iterable[int], journal: Journal) -> None:
+        """Some files, each begun when the one before it has all its passages in the making."""
         running: set[asyncio.Task[None]] = set()
         try:
-            for number, source in enumerate(self.sources):
+            for number in numbers:
                 if self._failure is not None:
                     break
                 fed = asyncio.Event()
-                task = asyncio.create_task(self._one(number, source, journal, fed))
+                task = asyncio.create_task(self._one(number, self.sources[number], journal, fed))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 await fed.wait()
@@ -192,16 +226,12 @@ class Run:
     async def _file(self, number: int, source: Source, journal: Journal, fed: Callable[[], None]) -> dict[str, Any]:
         name = source.output.as_posix()
         try:
-            data = source.read()
-            digest = hashlib.sha256(data).hexdigest()
-            identity = fingerprint({"input": digest, "run": self._settings, "to": self.to})
+            data = self._bytes(source)
+            digest, identity = self._identity(data)
             if (old := self._finished_before(source, identity)) is not None:
                 self.progress.done(old, source.size)
                 return old
-            transcript = formats.read_bytes(data, name=source.name, format=None)
-            if self.to:  # what cannot be written is not worth asking for
-                formats.write(transcript, (), to=self.to)
-            work = self.rewriter.prepare(transcript)
+            work = self._prepared(source, data)
         except InputError as error:
             journal.add("file", file=name, failed=str(error))
             logs.event("failed", file=name, why=str(error))
@@ -209,12 +239,42 @@ class Run:
             return {"file": name, "failed": str(error)}
         if source.path is None:
             write_whole(self.out / STDIN_COPY, data)
-        self._open[number] = len(transcript.text)
+        self._open[number] = len(work.transcript.text)
         passages = len(work.passages[: self.rewriter.settings.limit])
         journal.add("begin", file=name, passages=passages, bytes=len(data))
         logs.event("file_start", file=name, passages=passages, bytes=len(data))
         self.progress.file(name, passages, source.size)
         return await self._rewrite(source, work, {"input_sha256": digest, "identity": identity}, journal, fed)
+
+    def unfinished(self, source: Source) -> Work | None:
+        """A source made ready for rewriting; None where an earlier run has finished it. Raises InputError."""
+        data = self._bytes(source)
+        if self._finished_before(source, self._identity(data)[1]) is not None:
+            return None
+        return self._prepared(source, data)
+
+    def knows(self, source: Source, work: Work, passage: Passage) -> bool:
+        """Whether the journal has the passage's outcomes."""
+        return self.past.passage(source.output.as_posix(), self._key(work, passage)) is not None
+
+    def _bytes(self, source: Source) -> bytes:
+        """The source's bytes; standard input, which can be read once, is kept."""
+        if source.path is not None:
+            return source.read()
+        if self._stdin is None:
+            self._stdin = source.read()
+        return self._stdin
+
+    def _identity(self, data: bytes) -> tuple[str, str]:
+        """The hash of an input, and of all that decides what becomes of it."""
+        digest = hashlib.sha256(data).hexdigest()
+        return digest, fingerprint({"input": digest, "run": self._settings, "to": self.to})
+
+    def _prepared(self, source: Source, data: bytes) -> Work:
+        transcript = formats.read_bytes(data, name=source.name, format=None)
+        if self.to:  # what cannot be written is not worth asking for
+            formats.write(transcript, (), to=self.to)
+        return self.rewriter.prepare(transcript)
 
     def _finished_before(self, source: Source, identity: str) -> dict[str, Any] | None:
         """A finished file's entry, where its output still stands; otherwise its passages are looked for again."""

@@ -39,7 +39,8 @@ class Settings(Record):
     asks for every answer anew and stores it in place of the old one. `rpm` and `tpm` are requests and tokens a minute
     at most; `max_cost` (US dollars) and `max_tokens` (input and output) are what one run may spend. `engine` says where
     passages are rewritten: here, through a provider's batch interface, or on a Ray cluster at `address` with so many
-    `workers` (None: one for each of its CPUs).
+    `workers` (None: one for each of its CPUs). Of a batch one asks every `poll` seconds how it stands; `repair` says
+    whether what it left to be mended goes into another batch or is asked live.
     """
 
     style: str = "clean"
@@ -65,6 +66,8 @@ class Settings(Record):
     engine: Literal["local", "provider-batch", "ray"] = "local"
     address: str | None = None
     workers: int | None = Field(default=None, ge=1)
+    repair: Literal["batch", "live"] = "batch"
+    poll: float = Field(default=30.0, gt=0)
 
 
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:

@@ -23,7 +23,13 @@ from rewriter.commands.base import Command, model_options, rewriter_from, say
 @click.option("--tpm", type=int, metavar="N", help="Tokens a minute, at most.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before more is spent; exit code 5, resumable.")
 @click.option("--max-tokens", type=int, metavar="N", help="Stop before more tokens are used, in and out together.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), help="Where passages are rewritten.")
+@click.option(
+    "--engine", type=click.Choice(["local", "provider-batch", "ray"]), help="Where passages are rewritten."
+)
+@click.option(
+    "--repair", type=click.Choice(["batch", "live"]), help="With provider-batch: how rejected passages are asked again."
+)
+@click.option("--poll", type=float, metavar="SECONDS", help="With provider-batch: how often to look (30).")
 @click.option("--address", metavar="ADDRESS", help="With --engine ray: the cluster; auto for the one that runs here.")
 @click.option("--workers", type=int, metavar="N", help="With --engine ray: so many; one for each CPU if not given.")
 @click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
@@ -68,9 +74,9 @@ def rewrite(
 
     async def go() -> tuple[int, Run]:
         async with rewriter:
-            await open_engine(rewriter)
+            rounds = await open_engine(rewriter)
             with progress(choice, quiet=quiet or as_json) as shown:
-                run = Run(rewriter, sources, Path(out), shown, to=to)
+                run = Run(rewriter, sources, Path(out), shown, to=to, rounds=rounds)
                 with stop_on_signals(run):
                     return await run.execute(), run
 
