@@ -137,7 +137,7 @@ class BatchEngine:
         began = time.monotonic()
         ready = [number for number in left if await self._complete(run, number)]
         self._orders.close()
-        await self._jobs.send()
+        await self._jobs.send(self._go_on)
         self._since = time.monotonic()
         self._seconds = self._since - began
         self._notes_now = not self._repairs_live and self._empty is None

@@ -42,11 +42,10 @@ L = TypeVar("L", bound="Listed")
 
 
 class Counts(Body):
-    """How many requests a batch has, and what became of them so far."""
+    """What became of a batch's requests so far."""
 
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
+    completed: int | None = None
+    failed: int | None = None
 
 
 class Wrong(Body):
@@ -66,7 +65,7 @@ class Listed(Body):
     """What the provider keeps, under a name of its own."""
 
     id: str
-    created_at: float = 0
+    created_at: float | None = None
 
 
 class BatchBody(Listed):
@@ -77,7 +76,7 @@ class BatchBody(Listed):
     output_file_id: str | None = None
     error_file_id: str | None = None
     request_counts: Counts | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     errors: Wrongs | None = None
 
     @property
@@ -89,7 +88,7 @@ class BatchBody(Listed):
 class FileBody(Listed):
     """A file as the provider tells of it."""
 
-    filename: str = ""
+    filename: str | None = None
     bytes: int | None = None
 
 
@@ -202,7 +201,7 @@ class BatchApi(ChatClient):
             for item in page.data:
                 yield item
             last = page.data[-1] if page.data else None
-            if not page.has_more or last is None or last.created_at < since - CLOCKS_APART:
+            if not page.has_more or last is None or (last.created_at or since) < since - CLOCKS_APART:
                 return
             after = {"after": last.id}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,9 +129,10 @@ class Jobs:
         self._expect(batch, account)
         self.waiting.append(batch)
 
-    async def send(self) -> None:
-        """Give the provider everything that waits, as far as it has room."""
+    async def send(self, go_on: Callable[[], None]) -> None:
+        """Give the provider everything that waits, as far as it has room; `go_on` may raise before each."""
         for batch in list(self.waiting):
+            go_on()
             if not await self._send(batch):
                 return
 
@@ -227,8 +228,8 @@ class Jobs:
             body = await self.api.retrieve(batch.batch)
         except Gone:
             body = BatchBody(id=batch.batch, status="lost")
-        if body.request_counts is not None:
-            self.completed[batch.token] = body.request_counts.completed + body.request_counts.failed
+        if (counts := body.request_counts) is not None:
+            self.completed[batch.token] = (counts.completed or 0) + (counts.failed or 0)
         if body.status in UNDER_WAY:
             return
         wrong = body.wrong
