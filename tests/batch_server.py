@@ -11,10 +11,10 @@ it is its fate, taken from `fates` in turn (default: completed):
     stuck (it never ends)
 
 `line_faults` says by custom_id and time what a line gets: a status, "error" (an error object), "rubbish". `http` has
-faults by endpoint ("upload", "create", "look", "list", "content", "delete", "list_files"), taken in turn: a status, or
-"lost" (it is done, and the connection closed without a word). A `Gate` in `gates` holds a request at a moment until the
-test opens it: an endpoint with ":before" or ":after", or "content:middle". With a gate "finish" no batch comes to its
-end before it is open.
+faults by endpoint ("upload", "create", "look", "list", "content", "delete", "list_files"), taken in turn: a status,
+"cut" (half of a file's content) or "lost" (it is done, and the connection closed without a word). A `Gate` in `gates`
+holds a request at a moment until the test opens it: an endpoint with ":before" or ":after", or "content:middle". With a
+gate "finish" no batch comes to its end before it is open.
 """
 
 from __future__ import annotations
@@ -318,6 +318,7 @@ def _unasked(line: dict[str, Any], status: str) -> dict[str, Any]:
 class _Handler(BaseHTTPRequestHandler):
     owner: BatchServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every answer waits 40 ms for an acknowledgement
 
     def log_message(self, *arguments: object) -> None: ...
 
