@@ -1,10 +1,10 @@
 """A chat completion server that costs next to nothing: it waits a latency and answers with the passage it was given.
 
-    python benchmarks/mock_server.py --latency 0.5 [--port 0] [--latency-spread 0.2] [--per-character 0]
+    python benchmarks/mock_server.py --latency 0.5 [--port 0] [--latency-spread 0.2]
 
-It prints its base URL on a line and serves until Ctrl-C or the end of its standard input, in a process of its own: a
-server that shares a client's interpreter would be measured with it. A bare asyncio protocol with keep-alive, about
-60 µs a request; `http.server` spends ten times that. GET /stats gives what it counted as JSON, POST /reset starts anew.
+It prints its base URL and serves until Ctrl-C (with --until-eof: the end of its standard input), in a process of its
+own: a server that shares a client's interpreter would be measured with it. A bare asyncio protocol with keep-alive,
+about 0.1 ms a request. GET /stats gives what it counted as JSON, POST /reset starts anew.
 """
 
 from __future__ import annotations
@@ -136,13 +136,16 @@ class Server(asyncio.Protocol):
         self.transport.write(head.encode() + data)
 
 
-async def serve(port: int, latency: float, spread: float) -> None:
-    """Serve on loopback until the standard input ends."""
+async def serve(port: int, latency: float, spread: float, *, until_eof: bool) -> None:
+    """Serve on loopback, for ever or until the standard input ends."""
     account, loop = Account(), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Server(account, latency, spread), "127.0.0.1", port, backlog=BACKLOG)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    if until_eof:
+        await loop.run_in_executor(None, sys.stdin.read)
+        server.close()
+    else:
+        await server.serve_forever()
 
 
 # --- for the benchmarks beside it ------------------------------------------------------------------------------------
@@ -151,7 +154,8 @@ async def serve(port: int, latency: float, spread: float) -> None:
 @contextlib.contextmanager
 def mock(latency: float, *, spread: float = 0.0) -> Iterator[str]:
     """A mock server in a process of its own, as its base URL."""
-    command = [sys.executable, str(Path(__file__)), "--latency", str(latency), "--latency-spread", str(spread)]
+    options = ["--latency", str(latency), "--latency-spread", str(spread), "--until-eof"]
+    command = [sys.executable, str(Path(__file__)), *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
         try:
@@ -178,9 +182,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds before every answer")
     parser.add_argument("--latency-spread", type=float, default=0.0, help="share by which it varies, 0 to 1")
+    parser.add_argument("--until-eof", action="store_true", help="stop at the end of standard input")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(options.port, options.latency, options.latency_spread))
+        asyncio.run(serve(options.port, options.latency, options.latency_spread, until_eof=options.until_eof))
 
 
 if __name__ == "__main__":

@@ -85,25 +85,30 @@ class PassageCache(ExactCache):
         """Whether an index of passages is there; asking does not make one."""
         return self._similar is not None or (self.path / "similar.db").exists()
 
-    def replay(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> Replay | None:
+    def replay(
+        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+    ) -> Replay | None:
         """A rewrite of a passage made from that of a near one and accepted by `judge`; counted with what it saves.
 
-        `scope` is made with `scope_of`. Raises CacheError where the index cannot be opened.
+        `scope` is made with `scope_of`. `before` (seconds since 1970) leaves out what was kept later: who keeps and
+        looks in any order gets the same replays so. Raises CacheError where the index cannot be opened.
         """
-        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations)
+        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
         if found is not None:
             label = {name: found.about.get(name, "") for name in ("model", "style")}
             self.tally.hit("replay", json.dumps(label).encode(), found.answer.usage)
         return found
 
-    def would_replay(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> bool:
+    def would_replay(
+        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+    ) -> bool:
         """Whether `replay` would give a rewrite now. Nothing is counted and nothing made, not even an empty index.
 
         Raises CacheError where the index cannot be opened.
         """
         if not self.has_passages():
             return False
-        return self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations) is not None
+        return self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before) is not None
 
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
         """Keep an accepted rewrite, so that it may be replayed.

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +39,8 @@ Judge = Callable[[str, str], bool]
 CODE_LIMIT = 16
 # Candidates tried: one that shares most codes and cannot be carried is seldom followed by one that can.
 TRIES = 6
+# Passages read for them: those that a run has just remembered are nearest to one another and do not count in it.
+LOOKED_AT = 24
 # Seconds for all tries together, the judge's time included; beyond, it is a miss. A model call takes seconds.
 TIME_LIMIT = 2.0
 # Code points. Longer passages are not remembered: aligning them would take longer than a look-up may.
@@ -215,16 +218,18 @@ class Similar:
 
     # --- finding ---
 
-    def find(self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool) -> Replay | None:
+    def find(
+        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+    ) -> Replay | None:
         """A rewrite of `source` made from a remembered one, judged; None where there is none that is sure.
 
         `judge(source, rewrite)` has the last word; what it raises is a miss. `drops_hesitations` says whether the style
-        leaves out 嗯 and um.
+        leaves out 嗯 and um. `before`, in seconds since 1970: only what was remembered by then counts.
         """
         if len(source) > LONGEST or not source.strip():
             return None
         words, until = Words.of(source), time.monotonic() + TIME_LIMIT
-        near = self.candidates(scope, words)
+        near = self.candidates(scope, words, before)
         for replay in _replays(near, source, words, drops_hesitations):
             if time.monotonic() > until:
                 return None
@@ -232,18 +237,26 @@ class Similar:
                 return replay
         return None
 
-    def candidates(self, scope: str, words: Words) -> list[Remembered]:
-        """Remembered passages of a scope that are nearly these words, the nearest first."""
+    def candidates(self, scope: str, words: Words, before: float | None = None) -> list[Remembered]:
+        """Remembered passages of a scope that are nearly these words, nearest first; only older ones than `before`."""
         strict, content, *near = _codes(scope, words)
         votes: Counter[int] = Counter()
+        for one, weight in ((strict, 100), (content, 20), *((n, 1) for n in near)):
+            places = self._places(one)
+            votes.update(dict.fromkeys(places, weight))
+            if weight == 100 and any(self._older(place, scope, before) for place in places):
+                break
+        found = (self._older(place, scope, before) for place, _ in votes.most_common(LOOKED_AT))
+        return list(islice((f for f in found if f is not None), TRIES))
+
+    def _places(self, code: int) -> list[int]:
         with self._working() as connection:
-            for one, weight in ((strict, 100), (content, 20), *((n, 1) for n in near)):
-                rows = connection.execute("SELECT id FROM codes WHERE code = ? LIMIT ?", (one, CODE_LIMIT)).fetchall()
-                votes.update({place: weight for (place,) in rows})
-                if weight == 100 and rows:
-                    break
-        found = (self._passage(place, scope) for place, _ in votes.most_common(TRIES))
-        return [f for f in found if f is not None]
+            rows = connection.execute("SELECT id FROM codes WHERE code = ? LIMIT ?", (code, CODE_LIMIT)).fetchall()
+        return [place for (place,) in rows]
+
+    def _older(self, place: int, scope: str, before: float | None) -> Remembered | None:
+        found = self._passage(place, scope)
+        return found if found is not None and (before is None or found.when < before) else None
 
     def _passage(self, place: int, scope: str) -> Remembered | None:
         row = None

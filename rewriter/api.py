@@ -145,6 +145,7 @@ class Rewriter:
         self._starting = asyncio.Lock()
         self._making: asyncio.Semaphore | None = None  # passages in the making, of all transcripts
         self._opened = time.time()
+        self.replays_before: float | None = None  # None: before a transcript is begun
         self._unanswered = 0  # passages in a row without any answer
         self._answers = 0
         self.calls = 0
@@ -282,7 +283,8 @@ class Rewriter:
         cache = self.cache
         if cache is None or self.settings.similar == "off" or self.settings.refresh:
             return None
-        return CachedReplays(cache, self.choice.endpoint, self.style(language))
+        before = time.time() if self.replays_before is None else self.replays_before
+        return CachedReplays(cache, self.choice.endpoint, self.style(language), before)
 
     async def settle(self) -> None:
         """Take over into `calls` and `purse` what was used elsewhere."""

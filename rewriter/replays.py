@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewriter.cache import request_key, scope_of
+from rewriter.cache import Accepted, request_key, scope_of
 from rewriter.errors import CacheError
 from rewriter.records import Answer, Request
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 class CachedReplays:
     """The cache's similar tier for one transcript. Trouble with it costs its help, not the run.
 
-    What is accepted is kept for later transcripts only when this one is done: whether a passage is replayed must not
-    depend on which others were answered before it, or a run that was killed and resumed would end otherwise than one
-    that was not.
+    Only what was kept before the run began is replayed (`before`, seconds since 1970): whether a passage is must not
+    depend on which others were answered before it, or a run that was killed and resumed, or had more calls at once,
+    would end otherwise than one that was not.
     """
 
-    def __init__(self, cache: PassageCache, endpoint: str, style: Style) -> None:
-        self._cache, self._endpoint, self._style = cache, endpoint, style
+    def __init__(self, cache: PassageCache, endpoint: str, style: Style, before: float) -> None:
+        self._cache, self._endpoint, self._style, self._before = cache, endpoint, style, before
         # `correct` keeps what was said, 嗯 and um too; the other styles leave them out
         self._drops = style.policy not in {"correct", "strict"}
-        self._accepted: list[Callable[[], None]] = []
+        self._accepted: list[Accepted] = []
 
     def _scope(self, request: Request, hints: Sequence[Hint]) -> str:
         terms = [(h.how, h.note, h.canonical, *h.forms) for h in hints]
@@ -40,7 +40,7 @@ class CachedReplays:
             return None
         try:
             scope = self._scope(request, hints)
-            found = self._cache.replay(scope, text, judge, drops_hesitations=self._drops)
+            found = self._cache.replay(scope, text, judge, drops_hesitations=self._drops, before=self._before)
         except CacheError as error:
             self._tell(error)
             return None
@@ -50,27 +50,25 @@ class CachedReplays:
         """See pipeline.Replays."""
         try:
             scope = self._scope(request, hints)
-            return self._cache.would_replay(scope, text, judge, drops_hesitations=self._drops)
+            return self._cache.would_replay(scope, text, judge, drops_hesitations=self._drops, before=self._before)
         except CacheError as error:
             self._tell(error)
             return False
 
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
         """See pipeline.Replays."""
-        about = {"model": request.model, "style": self._style.name, "prompt": self._style.digest}
-        scope = self._scope(request, hints)
-
-        def remember() -> None:
-            if self._cache.rewrite_of(scope, text) != draft:
-                self._cache.remember(scope, text, draft, answer, about=about)
-
-        self._accepted.append(remember)
+        about = {
+            "model": request.model,
+            "style": self._style.name,
+            "prompt": self._style.digest,
+            "request": request_key(self._endpoint, request),
+        }
+        self._accepted.append(Accepted(self._scope(request, hints), text, draft, answer, about))
 
     def done(self) -> None:
         """See pipeline.Replays."""
         try:
-            for remember in self._accepted:
-                remember()
+            self._cache.remember_all(self._accepted)
         except CacheError as error:
             self._tell(error)
         self._accepted.clear()

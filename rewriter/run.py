@@ -128,6 +128,7 @@ class Run:
         """
         started, self._main = time.time(), asyncio.current_task()
         self.past = Past.read(self.out)
+        self.rewriter.replays_before = self.past.since or started
         with Journal(self.out) as journal:
             self._tell_changes()
             size = sum(s.size for s in self.sources)

@@ -3,10 +3,12 @@
     with FaultyServer(rate=0.3, seed=1) as server:          # or `async with`
         ... server.base_url, server.requests, server.counts
 
-    python tests/faulty_server.py --port 0 --fault-rate 0.3
+    python tests/faulty_server.py --port 0 --fault-rate 0.3 [--rpm 600] [--at-once 16] [--key K --key-lives 100]
 
-Standard library only. It runs in a thread of its own, so that it answers while a test blocks. Chance is drawn from the
-seed, the request's body and how often it was asked before: the same requests meet the same faults, in whatever order.
+As a program it prints its base URL, serves until Ctrl-C (or, with --until-eof, the end of its standard input) and then
+prints its account, which GET /account gives while it runs. Standard library only. It runs in a thread of its own, so
+that it answers while a test blocks. Chance is drawn from the seed, the request's body and how often it was asked
+before: the same requests meet the same faults, in whatever order (but for bursts, which meet whoever comes next).
 """
 
 from __future__ import annotations
@@ -18,19 +20,21 @@ import hashlib
 import json
 import random
 import re
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Messages = list[dict[str, Any]]
 
 # What goes wrong on the way: no answer, or none that is a chat completion. Asking again may help.
 PASSING = (
-    "429", "429_after", "429_date", "500", "502", "503", "hang", "slow", "reset_before", "reset_mid",
+    "429", "429_after", "429_date", "429_skewed", "429_burst", "429_burst_after", "500", "502", "503", "huge_error",
+    "hang", "stall", "slow", "reset_before", "reset_mid", "closed", "cut_chunks", "bad_http",
     "truncated_json", "html", "empty_body", "no_choices", "error_200",
 )  # fmt: skip
 # What no asking again helps against.
@@ -39,14 +43,20 @@ FINAL = ("401", "403", "404", "400", "429_quota", "400_length")
 DAMAGED = (
     "empty", "null", "huge", "length", "refusal", "gutted", "continued", "number", "negation", "echo", "content_filter",
 )  # fmt: skip
-# The good rewrite with something around it.
-WRAPPED = ("preface", "think", "fence", "quotes")
+# The good rewrite with something around it, or from another model than was asked.
+WRAPPED = ("preface", "think", "fence", "quotes", "wrong_model")
+# These cost a caller its whole time limit.
+SLOW = ("hang", "stall", "slow")
 
 ALL = (*PASSING, *FINAL, *DAMAGED, *WRAPPED)
-# What a run must live with; hang and slow are left out because they cost a test its time limit.
-LIVABLE = tuple(f for f in (*PASSING, *DAMAGED, *WRAPPED) if f not in {"hang", "slow"})
+# What a run must live with; the slow ones are left out because they cost a test its time limit.
+LIVABLE = tuple(f for f in (*PASSING, *DAMAGED, *WRAPPED) if f not in SLOW)
 
 HUGE = 2_000_000  # code points of a huge answer
+BURST = 8  # requests that a burst of 429 turns away
+SKEW = 86_400  # seconds by which the clock of "429_skewed" is fast
+# Of these the model has made an answer that never arrived whole: it is paid for, and the caller cannot know how much.
+LOST = ("reset_mid", "cut_chunks", "truncated_json")
 
 
 @dataclass(frozen=True)
@@ -84,13 +94,66 @@ def light_edit(passage: str) -> str:
     return text
 
 
+def half(text: str) -> int:
+    """Tokens of a text, roughly: half its code points."""
+    return len(text) // 2
+
+
+@dataclass
+class Account:
+    """What the server has charged: tokens of the answers it sent whole, and of those that were lost on the way."""
+
+    calls: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def charge(self, usage: dict[str, Any]) -> None:
+        self.calls += 1
+        self.input += usage["prompt_tokens"]
+        self.cached += usage["prompt_tokens_details"]["cached_tokens"]
+        self.output += usage["completion_tokens"]
+
+    def lose(self, usage: dict[str, Any]) -> None:
+        self.lost.update(calls=1, input=usage["prompt_tokens"], output=usage["completion_tokens"])
+
+
+class Rate:
+    """A limit of so many in a `window` of seconds, flowing back evenly; its state as headers."""
+
+    def __init__(self, limit: int, window: float) -> None:
+        self.limit, self.window = limit, window
+        self.held, self.at = float(limit), time.monotonic()
+
+    def take(self, amount: float) -> float:
+        """0 and it is taken, or the seconds until it could be."""
+        now = time.monotonic()
+        self.held = min(self.limit, self.held + (now - self.at) * self.limit / self.window)
+        self.at = now
+        if amount > self.held:
+            return (amount - self.held) * self.window / self.limit
+        self.held -= amount
+        return 0.0
+
+    def headers(self, what: str) -> str:
+        reset = (self.limit - self.held) * self.window / self.limit
+        return (
+            f"x-ratelimit-limit-{what}: {self.limit}\r\nx-ratelimit-remaining-{what}: {max(0, int(self.held))}\r\n"
+            f"x-ratelimit-reset-{what}: {reset * 1000:.0f}ms\r\n"
+        )
+
+
 class FaultyServer:
     """A server for `with` and `async with`.
 
     `script` names the fault of each chat request in turn (None: none), then `rate` (0 to 1) is the chance of one out of
     `faults`. `rewrite(messages)` makes the good answer; by default the passage, found by `passage_of`, lightly edited.
-    `models` not empty: others get a 404. `api_key` not None: others get a 401. `retry_after` is what 429_after asks for
-    (seconds), `delay` seconds before every answer.
+    `models` not empty: others get a 404. `api_key` not None: others get a 401, and after `key_lives` requests that key
+    too. `retry_after` is what 429_after and 429_burst_after ask for (seconds), `delay` seconds before every answer.
+    `rpm` and `tpm` are enforced as OpenAI does it, and told in x-ratelimit headers; `rate_window` is the length of
+    their minute in seconds; with `says_wait` a 429 of theirs has a Retry-After. More than `at_once` requests get a 429.
+    `count` counts the tokens of a text (default: half the code points). `account` is what has been spent.
     """
 
     def __init__(
@@ -107,6 +170,14 @@ class FaultyServer:
         retry_after: float = 1,
         delay: float = 0.0,
         port: int = 0,
+        key_lives: int | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        rate_window: float = 60.0,
+        says_wait: bool = False,
+        at_once: int | None = None,
+        count: Callable[[str], int] = half,
+        remember: bool = True,
     ) -> None:
         if unknown := {f for f in (*script, *faults) if f} - set(ALL):
             raise ValueError(f"no such faults: {sorted(unknown)}")
@@ -115,11 +186,18 @@ class FaultyServer:
         self.passage_of = passage_of
         self.rewrite = rewrite or (lambda messages: light_edit(passage_of(messages)))
         self.models, self.api_key, self.retry_after, self.delay = tuple(models), api_key, retry_after, delay
+        self.key_lives, self.at_once, self.says_wait, self.count = key_lives, at_once, says_wait, count
+        self.rates = {
+            what: Rate(limit, rate_window) for what, limit in (("requests", rpm), ("tokens", tpm)) if limit is not None
+        }
+        self.remember = remember
+        self.account = Account()
+        self._burst: tuple[int, str] = (0, "")  # requests still to be turned away, and how
         self.requests: list[Seen] = []
         self.counts: Counter[str] = Counter()
-        self.under_way = self.most_at_once = 0
+        self.under_way = self.most_at_once = self.connections = 0
         self.port = port
-        self._asked: Counter[str] = Counter()
+        self._asked: Counter[bytes] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
@@ -157,6 +235,7 @@ class FaultyServer:
             task = asyncio.current_task()
             assert task is not None
             tasks.add(task)
+            self.connections += 1
             try:
                 await self._serve(reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -207,6 +286,8 @@ class FaultyServer:
         self, method: str, path: str, headers: dict[str, str], body: dict[str, Any], writer: asyncio.StreamWriter
     ) -> bool:
         """Answer one request; False closes the connection."""
+        if method == "GET" and path == "/account":
+            return await self._send(writer, 200, {**asdict(self.account), "counts": self.counts})
         if self.api_key is not None and headers.get("authorization") != f"Bearer {self.api_key}":
             return await self._status(writer, 401)
         if method == "GET" and path == "/v1/models":
@@ -214,8 +295,13 @@ class FaultyServer:
             return await self._send(writer, 200, {"object": "list", "data": listed})
         if path != "/v1/chat/completions":
             return await self._status(writer, 404, "no such path")
+        if self.key_lives is not None and sum(self.counts.values()) >= self.key_lives:
+            return await self._status(writer, 401, "the key has expired", "invalid_api_key")
         if self.models and body.get("model") not in self.models:
             return await self._status(writer, 404, f"The model `{body.get('model')}` does not exist", "model_not_found")
+        if (refused := self._limited(body)) is not None:
+            self.counts["limited"] += 1
+            return await self._status(writer, 429, "rate limit reached", "rate_limit_exceeded", extra=refused)
         fault, times = self._draw(body)
         answer = self._text(fault, body)
         if (
@@ -226,32 +312,76 @@ class FaultyServer:
             fault = None  # nothing in this passage to damage
         carries = fault is None or fault in {*DAMAGED, *WRAPPED} - {"content_filter"}
         text = answer if carries else None
-        self.requests.append(Seen(path, body, headers, fault, times, text))
+        if self.remember:
+            self.requests.append(Seen(path, body, headers, fault, times, text))
         self.counts[fault or "good"] += 1
-        if carries:
-            return await self._send(writer, 200, completion(body, None if fault == "null" else answer, fault))
-        return await self._misbehave(str(fault), body, writer)
+        if not carries:
+            return await self._misbehave(str(fault), body, writer)
+        whole = completion(body, None if fault == "null" else answer, fault, self.count)
+        extra = "".join(rate.headers(what) for what, rate in self.rates.items())
+        self.account.charge(whole["usage"])  # before it is sent: who has the answer finds it in the account
+        return await self._send(writer, 200, whole, extra=extra)
+
+    def _limited(self, body: dict[str, Any]) -> str | None:
+        """The headers of a refusal where a limit is reached; None where the request may pass."""
+        if self.at_once is not None and self.under_way > self.at_once:
+            return ""
+        tokens = sum(self.count(str(m.get("content"))) for m in body.get("messages", [])) + int(
+            body.get("max_tokens", 0)
+        )
+        waits = [rate.take(1 if what == "requests" else tokens) for what, rate in self.rates.items()]
+        if not any(waits):
+            return None
+        told = "".join(rate.headers(what) for what, rate in self.rates.items())
+        return told + (f"Retry-After: {max(waits):.3f}\r\n" if self.says_wait else "")
 
     def _draw(self, body: dict[str, Any]) -> tuple[str | None, int]:
         key = json.dumps(body, sort_keys=True)
-        times = self._asked[key]
-        self._asked[key] += 1
+        short = hashlib.sha256(key.encode()).digest()  # a soak asks for gigabytes
+        times = self._asked[short]
+        self._asked[short] += 1
+        left, how = self._burst
+        if left:
+            self._burst = (left - 1, how)
+            return how, times
         if self.script:
-            return self.script.pop(0), times
-        chance = random.Random(hashlib.sha256(f"{self.seed} {times} {key}".encode()).digest())
-        return (chance.choice(self.faults) if chance.random() < self.rate else None), times
+            fault = self.script.pop(0)
+        else:
+            chance = random.Random(hashlib.sha256(f"{self.seed} {times} {key}".encode()).digest())
+            fault = chance.choice(self.faults) if chance.random() < self.rate else None
+        if fault in {"429_burst", "429_burst_after"}:
+            self._burst = (BURST - 1, "429" if fault == "429_burst" else "429_after")
+        return fault, times
 
     def _text(self, fault: str | None, body: dict[str, Any]) -> str:
         messages: Messages = body.get("messages", [])
         return spoil(fault, self.rewrite(messages), messages)
 
     async def _misbehave(self, fault: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
-        good = json.dumps(completion(body, self._text(None, body), None), ensure_ascii=False).encode()
+        whole = completion(body, self._text(None, body), None, self.count)
+        good = json.dumps(whole, ensure_ascii=False).encode()
+        if fault in LOST:
+            self.account.lose(whole["usage"])
+        if fault == "huge_error":
+            return await self._send(writer, 500, b"<html>" + b"<p>Internal error</p>" * 200_000, kind="text/html")
         if fault.startswith(("4", "5")) or fault == "content_filter":
             return await self._status_fault(fault, body, writer)
         if fault == "hang":
             await asyncio.sleep(3600)
+        elif fault == "stall":
+            writer.write(_head(200, len(good)) + good[: len(good) // 2])
+            await asyncio.sleep(3600)
+        elif fault == "closed":
+            pass
+        elif fault == "bad_http":
+            writer.write(b"\x16\x03\x01 what is this\r\n\r\n")
+        elif fault == "cut_chunks":
+            half_of_it = good[: len(good) // 2]
+            head = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            writer.write(head + f"{len(half_of_it):x}\r\n".encode() + half_of_it + b"\r\n")
+            await writer.drain()
         elif fault == "slow":
+            self.account.lose(whole["usage"])  # unless the caller has half a minute
             writer.write(_head(200, len(good)))
             for at in range(len(good)):
                 writer.write(good[at : at + 1])
@@ -277,10 +407,8 @@ class FaultyServer:
         return False
 
     async def _status_fault(self, fault: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
-        if fault in {"429_after", "429_date"}:
-            at = email.utils.formatdate(time.time() + self.retry_after, usegmt=True)
-            value = f"{self.retry_after:g}" if fault == "429_after" else at
-            return await self._status(writer, 429, "slow down", extra=f"Retry-After: {value}\r\n")
+        if fault.startswith(("429_after", "429_date", "429_skewed", "429_burst")):
+            return await self._status(writer, 429, "slow down", extra=self._wait_header(fault))
         if fault == "429_quota":
             return await self._status(writer, 429, "You exceeded your current quota", "insufficient_quota")
         if fault == "400_length":
@@ -293,6 +421,15 @@ class FaultyServer:
             page = b"<html><h1>502 Bad Gateway</h1></html>"
             return await self._send(writer, 502, page, kind="text/html")
         return await self._status(writer, int(fault))
+
+    def _wait_header(self, fault: str) -> str:
+        if fault == "429_burst":
+            return ""
+        clock = time.time() + (SKEW if fault == "429_skewed" else 0)
+        until = email.utils.formatdate(clock + self.retry_after, usegmt=True)
+        if fault == "429_skewed":
+            return f"Date: {email.utils.formatdate(clock, usegmt=True)}\r\nRetry-After: {until}\r\n"
+        return f"Retry-After: {until if fault == '429_date' else format(self.retry_after, 'g')}\r\n"
 
     async def _status(
         self, writer: asyncio.StreamWriter, status: int, message: str = "on purpose", code: str = "", extra: str = ""
@@ -326,17 +463,19 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def completion(body: dict[str, Any], text: str | None, fault: str | None) -> dict[str, Any]:
-    """A chat completion; tokens are counted as half the code points, a third of the input as cached."""
-    asked = sum(len(str(m.get("content"))) for m in body.get("messages", [])) // 2
-    said = len(text or "") // 2
+def completion(
+    body: dict[str, Any], text: str | None, fault: str | None, count: Callable[[str], int] = half
+) -> dict[str, Any]:
+    """A chat completion; a third of the input counts as cached."""
+    asked = sum(count(str(m.get("content"))) for m in body.get("messages", []))
+    said = count(text or "")
     usage = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
     message = {"role": "assistant", "content": text}
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
-        "model": body.get("model"),
+        "model": "other/big-7b" if fault == "wrong_model" else body.get("model"),
         "choices": [{"index": 0, "message": message, "finish_reason": "length" if fault == "length" else "stop"}],
         "usage": {**usage, "prompt_tokens_details": {"cached_tokens": asked // 3}},
     }
@@ -398,26 +537,40 @@ def _is_chinese(text: str) -> bool:
 
 
 def main() -> None:
-    """Serve until Ctrl-C, then print how often what went wrong."""
+    """Serve until Ctrl-C or the end of standard input, then print what was spent and how often what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--fault-rate", type=float, default=0.3, help="chance of a fault, 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", default=",".join(LIVABLE), help="names, separated by commas")
     parser.add_argument("--retry-after", type=float, default=1, help="seconds that 429_after asks for")
+    parser.add_argument("--delay", type=float, default=0, help="seconds before every answer")
+    parser.add_argument("--key", help="the only key that is accepted")
+    parser.add_argument("--key-lives", type=int, help="requests after which it has expired")
+    parser.add_argument("--rpm", type=int, help="requests a minute")
+    parser.add_argument("--tpm", type=int, help="tokens a minute")
+    parser.add_argument("--at-once", type=int, help="requests at once, above which there are 429s")
+    parser.add_argument("--until-eof", action="store_true", help="stop at the end of standard input")
     options = parser.parse_args()
-    with FaultyServer(
+    server = FaultyServer(
         rate=options.fault_rate,
         seed=options.seed,
         faults=options.faults.split(","),
         retry_after=options.retry_after,
         port=options.port,
-    ) as server:
+        delay=options.delay,
+        api_key=options.key,
+        key_lives=options.key_lives,
+        rpm=options.rpm,
+        tpm=options.tpm,
+        at_once=options.at_once,
+        remember=False,  # it may serve for days
+    )
+    with server:
         print(server.base_url, flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print(json.dumps(server.counts))
+        with suppress(KeyboardInterrupt):
+            _ = sys.stdin.read() if options.until_eof else threading.Event().wait()
+    print(json.dumps({**asdict(server.account), "counts": server.counts}), flush=True)
 
 
 if __name__ == "__main__":

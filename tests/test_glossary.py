@@ -77,12 +77,12 @@ def test_encodings(encoding: str, tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_bytes(b"terms:\n  - \xff\xfe\x00\x81\x00\n")
-    with pytest.raises(GlossaryError, match=r"g\.yaml:1"):
+    with pytest.raises(GlossaryError, match=r"g\.yaml: not text.* Check that file\."):
         Glossary.load(tmp_path / "g.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(GlossaryError, match=r"absent\.yaml:1: cannot be read: No such file"):
+    with pytest.raises(GlossaryError, match=r"absent\.yaml: cannot be read: No such file.* Check that file\."):
         Glossary.load([write(tmp_path, "g.txt", "Velomir\n"), tmp_path / "absent.yaml"])
 
 
@@ -93,6 +93,16 @@ def test_what_is_right_beside_what_is_wrong_is_still_looked_at(tmp_path: Path) -
     assert [(m.line, m.column) for m in lint(path)] == [(2, 21), (4, 27)]
     with pytest.raises(GlossaryError, match=r"1 more: `rewriter glossary lint` shows all"):
         Glossary.load(path)
+
+
+def test_a_list_that_anchors_repeat_without_end(tmp_path: Path) -> None:
+    """A file of 40 kB that stands for nine million aliases."""
+    listed = ", ".join(f"x{number}" for number in range(3000))
+    terms = "\n".join(f"  - {{canonical: B{number}, aliases: *all}}" for number in range(3000))
+    path = write(tmp_path, "g.yaml", f"terms:\n  - {{canonical: Quillbase, aliases: &all [{listed}]}}\n{terms}\n")
+    errors = [m for m in lint(path) if m.level == "error"]
+    assert errors[-1].message == "not a glossary: its anchors repeat more than it is long."
+    assert len(errors) < path.stat().st_size
 
 
 def test_the_schema_for_editors_says_what_is_read() -> None:
@@ -108,7 +118,8 @@ def test_the_schema_for_editors_says_what_is_read() -> None:
 
 # What a schema cannot see: syntax, fields and terms given twice, contradictions between terms.
 BEYOND_SCHEMA = {"bad yaml", "bad json", "field twice", "a term twice in one file", "nested without end"}
-BEYOND_SCHEMA |= {"a term that another replaces without asking"}
+BEYOND_SCHEMA |= {"a term that another replaces without asking", "terms twice", "terms twice in json"}
+BEYOND_SCHEMA |= {"json nested without end", "a control character"}
 
 
 @pytest.mark.parametrize("case", load("glossary_files.json"))
@@ -139,7 +150,25 @@ def test_an_alias_moves_to_the_term_of_a_later_file(tmp_path: Path) -> None:
     mine = write(tmp_path, "mine.txt", "Quiltworks: QUILT\n")
     merged = Glossary.load([base, mine])
     assert merged.aliases() == {"quill base": "Quillbase", "QUILT": "Quiltworks"}
-    assert [m for m in lint([base, mine]) if m.level == "error"] == []
+    said = f"{mine}:1: warning: 'QUILT' becomes an alias of 'Quiltworks'; {base}:1 has it for 'Quillbase'."
+    assert [str(m) for m in lint([base, mine]) if m.level == "error" or "becomes" in m.message] == [said]
+
+
+def test_a_file_that_is_named_twice_counts_where_it_is_named_last(tmp_path: Path) -> None:
+    base = write(tmp_path, "base.yaml", "Quillbase: {aliases: [quilt], note: a store}\n")
+    mine = write(tmp_path, "mine.yaml", "Quillbase: {note: our store}\n")
+    assert Glossary.load([base, base]).terms == Glossary.load(base).terms
+    assert Glossary.load([base, mine, base]).terms[0].note == "a store"
+
+
+@pytest.mark.parametrize("name", ["g.yaml", "g.json", "g.csv", "g.txt", "g"])
+@pytest.mark.parametrize("text", ["", " \n\n", "\ufeff"])
+def test_a_file_without_terms_is_said_to_be_one(name: str, text: str, tmp_path: Path) -> None:
+    if name == "g.json":
+        text += "{}"
+    path = write(tmp_path, name, text)
+    assert [str(m) for m in lint(path)] == [f"{path}: warning: there are no terms in it."]
+    assert len(Glossary.load(path)) == 0
 
 
 def test_a_certain_alias_that_another_file_names_as_a_term(tmp_path: Path) -> None:

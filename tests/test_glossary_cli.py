@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rewriter.cli import cli
+from rewriter.errors import OutputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,6 +76,19 @@ def test_match_says_where_in_code_points() -> None:
         ("graph anna", "Grafana", "sound"),
         ("云西", "云汐", "sound"),
     ]
+
+
+@pytest.mark.parametrize("name", ["found.txt", "found", "found.csv"])
+def test_suggestions_go_into_files_that_are_read_as_what_they_are(name: str) -> None:
+    result = run("glossary", "suggest", "examples/talk_zh.txt", "-o", name)
+    assert isinstance(result.exception, OutputError)
+    assert "End the name in .yaml" in str(result.exception)
+    assert not Path(name).exists()
+
+
+def test_fewer_than_no_suggestions_are_none() -> None:
+    several, none = (said(f"rewriter glossary suggest examples/talk_zh.txt --most {most}") for most in (-3, 0))
+    assert several == none
 
 
 def test_schema_is_printed_whole() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rewriter.commands.base import Command, model_options, rewriter_from, say
+
+# Lines of one kind that a summary shows; a folder of ten thousand files has its own in summary.json.
+SHOWN = 8
 
 
 @click.command(
@@ -23,9 +27,7 @@ from rewriter.commands.base import Command, model_options, rewriter_from, say
 @click.option("--tpm", type=int, metavar="N", help="Tokens a minute, at most.")
 @click.option("--max-cost", type=float, metavar="USD", help="Stop before more is spent; exit code 5, resumable.")
 @click.option("--max-tokens", type=int, metavar="N", help="Stop before more tokens are used, in and out together.")
-@click.option(
-    "--engine", type=click.Choice(["local", "provider-batch", "ray"]), help="Where passages are rewritten."
-)
+@click.option("--engine", type=click.Choice(["local", "provider-batch", "ray"]), help="Where passages are rewritten.")
 @click.option(
     "--repair", type=click.Choice(["batch", "live"]), help="With provider-batch: how rejected passages are asked again."
 )
@@ -105,18 +107,27 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
     click.echo(
         f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
     )
-    for report in summary["reports"]:
-        for note in [*report.get("loops", []), *report.get("notes", [])]:
-            click.echo(f"{report['file']}: {visible(note)}")
+    notes = [
+        f"{report['file']}: {visible(note)}"
+        for report in summary["reports"]
+        for note in [*report.get("loops", []), *report.get("notes", [])]
+    ]
+    print_some(notes, "more such notes", out)
     for text in summary["notices"]:
         click.echo(text, err=True)
     if summary["terms"]:
         click.echo(f"terms: {term_counts(summary['terms'])}")
     if kept := summary["passages"]["kept"]:
-        click.echo(f"{kept} passage(s) kept as they were said; look at run.jsonl for the reasons.")
-    for report in summary["reports"]:
-        if "output" in report:
-            click.echo(str(Path(out) / report["output"]))
+        click.echo(f"{kept} passage(s) kept as they were said; `rewriter report {out}` shows why.")
+    print_some([str(Path(out) / r["output"]) for r in summary["reports"] if "output" in r], "more files", out)
+
+
+def print_some(lines: Sequence[str], rest: str, out: str) -> None:
+    """Lines, as many as a person reads; the rest is in the summary."""
+    for line in lines[:SHOWN]:
+        click.echo(line)
+    if len(lines) > SHOWN:
+        click.echo(f"... and {len(lines) - SHOWN} {rest}: {Path(out) / 'summary.json'}")
 
 
 def term_counts(terms: dict[str, dict[str, int]]) -> str:

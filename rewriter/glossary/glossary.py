@@ -174,6 +174,7 @@ def lint(paths: Paths) -> list[LintMessage]:
     """What is wrong (error) or doubtful (warning) in glossary files, in order of file and line."""
     problems: Problems = []
     entries = list(_entries(paths, problems))
+    problems.extend(_empty(paths, problems, entries))
     merge(entries, problems)
     problems.extend(doubts(entries))
     order = {str(path): number for number, path in enumerate(_listed(paths))}
@@ -186,7 +187,9 @@ def schema() -> str:
 
 
 def _listed(paths: Paths) -> list[Path]:
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    """The files in order; one that is named twice counts where it is named last."""
+    named = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    return list(dict.fromkeys(reversed(named)))[::-1]
 
 
 def _entries(paths: Paths, problems: Problems) -> Iterable[Entry]:
@@ -194,8 +197,16 @@ def _entries(paths: Paths, problems: Problems) -> Iterable[Entry]:
         yield from read(path, problems)
 
 
+def _empty(paths: Paths, problems: Problems, entries: Iterable[Entry]) -> Iterable[LintMessage]:
+    said = {message.file for message in problems} | {entry.file for entry in entries}
+    for path in map(str, _listed(paths)):
+        if path not in said:
+            yield LintMessage(level="warning", file=path, line=0, message="there are no terms in it.")
+
+
 def _raise_first(problems: Problems) -> None:
     errors = [message for message in problems if message.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more: `rewriter glossary lint` shows all.)" if len(errors) > 1 else ""
-        raise GlossaryError(errors[0].message, where=errors[0].where, remedy=f"Correct it there.{more}")
+        remedy = "Correct it there." if errors[0].line else "Check that file."
+        raise GlossaryError(errors[0].message, where=errors[0].where, remedy=remedy + more)

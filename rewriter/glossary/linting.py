@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rewriter.glossary.fold import fold
@@ -17,6 +18,13 @@ EVERYWHERE = 8.0
 ORDINARY = 12.0
 
 
+# Names are shorter than this, in characters. A sentence takes the room of all other terms in the prompt.
+LONGEST = 100
+# Zero-width spaces and joiners, marks of direction and the byte order mark, which come along when names are copied from
+# web pages. Not U+200C and U+200D, which Persian and the scripts of India are spelt with.
+_HIDDEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
 def doubts(entries: Sequence[Entry]) -> Iterator[LintMessage]:
     """Warnings, entry by entry."""
     first: dict[tuple[str, str], Entry] = {}
@@ -27,6 +35,12 @@ def doubts(entries: Sequence[Entry]) -> Iterator[LintMessage]:
 
 def _of_entry(entry: Entry) -> Iterable[str]:
     name, aliases = str(entry.fields.get("canonical", "")), entry.fields.get("aliases", ())
+    if len(name) > LONGEST:
+        yield f"the term {name[:20]!r}... is {len(name)} characters long: that is no name."
+    for form in (name, *aliases):
+        if hidden := _HIDDEN.search(form):
+            code = f"U+{ord(hidden[0]):04X}"
+            yield f"{form!r} holds an invisible character, {code}: it is found only where that stands too."
     if len(name) == 1:
         yield f"the term {name!r} is one character long: it will be found in many places where it is not meant."
     for alias in aliases:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rewriter.glossary.fold import fold
 from rewriter.glossary.reading import Entry, Problems
 from rewriter.glossary.terms import LintMessage, Term
+
+# White space was made single spaces when the file was read. What else is not printed can bring a terminal out of order.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def merge(entries: Iterable[Entry], problems: Problems) -> list[Term]:
@@ -23,6 +27,10 @@ def merge(entries: Iterable[Entry], problems: Problems) -> list[Term]:
         name = str(entry.fields.get("canonical", ""))
         if not name:
             _error(problems, entry, "a term without a canonical form.")
+        elif control := _CONTROL.search(" ".join(_texts(entry))):
+            _error(
+                problems, entry, f"a control character, U+{ord(control[0]):04X}; nobody says it, and it may do harm."
+            )
         elif name in homes and homes[name].file == entry.file:
             _error(problems, entry, f"{name!r} is given twice; first in line {homes[name].line}.")
         else:
@@ -32,6 +40,11 @@ def merge(entries: Iterable[Entry], problems: Problems) -> list[Term]:
     terms = [Term.model_construct(**_filled(fields)) for fields in merged.values()]
     _certain_canonicals(terms, homes, owners, problems)
     return terms
+
+
+def _texts(entry: Entry) -> Iterator[str]:
+    for value in entry.fields.values():
+        yield from (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
 
 
 _DEFAULTS: dict[str, Any] = {name: field.default for name, field in Term.model_fields.items()}
@@ -65,6 +78,8 @@ def _own(
             _error(problems, entry, message)
         elif other != name:
             merged[other]["aliases"] = tuple(a for a in merged[other]["aliases"] if fold(a) != fold(alias))
+            message = f"{alias!r} becomes an alias of {name!r}; {there.file}:{there.line} has it for {other!r}."
+            problems.append(LintMessage(level="warning", file=entry.file, line=entry.line, message=message))
         owners[key] = (name, entry)
 
 

@@ -106,7 +106,7 @@ def suggest(
     heard = sorted(_heard(terms, transcripts, named, known), key=lambda one: (-one.misheard, one.canonical))
     listed = _without_repeats([*heard, *_once(found, transcripts)], known)
     several = [one for one in listed if one.forms or one.origin != "transcripts"]
-    return [*several, *[one for one in listed if not one.forms and one.origin == "transcripts"][:most]]
+    return [*several, *[one for one in listed if not one.forms and one.origin == "transcripts"][: max(0, most)]]
 
 
 # --- what documents and glossaries vouch for -------------------------------------------------------------------------

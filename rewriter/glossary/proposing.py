@@ -38,7 +38,16 @@ def learn_from_files(source: str, corrected: str, *, glossary: Sequence[str] = (
 
 
 def write_new(path: str, suggestions: Sequence[Suggestion]) -> None:
-    """Write suggestions as a glossary file. A file that is there already may hold somebody's review: OutputError."""
+    """Write suggestions as a glossary file.
+
+    Raises OutputError where the name is not one of YAML, and where a file is there already: it may hold a review.
+    """
+    if Path(path).suffix.lower() not in {".yaml", ".yml"}:
+        raise OutputError(
+            "suggestions are YAML, and another ending would have them read as something else.",
+            where=path,
+            remedy="End the name in .yaml.",
+        )
     if Path(path).exists():
         raise OutputError(
             "is there already, and may hold your review.", where=path, remedy="Name another file, or remove this one."

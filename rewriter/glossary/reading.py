@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
 
 class Bad(Exception):
-    """Something wrong at a place of the file that is being read; turned into a remark by `read`."""
+    """Something wrong at a place of the file that is read, line 0 for the file itself; `read` makes a remark of it."""
 
     def __init__(self, message: str, line: int = 1, column: int = 0) -> None:
         super().__init__(message)
@@ -66,9 +66,9 @@ def read(path: Path, problems: Problems) -> list[Entry]:
     except Bad as bad:
         problems.append(_remark(name, bad))
     except EncodingError as error:
-        problems.append(_remark(name, Bad(error.what)))
+        problems.append(_remark(name, Bad(error.what, line=0)))
     except OSError as error:
-        problems.append(_remark(name, Bad(f"cannot be read: {error.strerror or error}.")))
+        problems.append(_remark(name, Bad(f"cannot be read: {error.strerror or error}.", line=0)))
     return entries
 
 
@@ -101,6 +101,8 @@ def _json(text: str) -> _Found:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise Bad(f"not valid JSON: {error.msg}.", error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise Bad("not a glossary: nested too deeply.") from error
     # JSON is YAML but for tabs, which cannot stand raw in its strings, and for characters escaped in two halves.
     yield from _yaml(_ESCAPED.sub(_join, text.replace("\t", " ")))
 
@@ -127,7 +129,17 @@ def _yaml(text: str) -> _Found:
     except RecursionError as error:
         raise Bad("not a glossary: nested too deeply.") from error
     if root is not None:
-        yield from _root(root)
+        yield from _within(len(text), _root(root))
+
+
+def _within(room: int, found: _Found) -> _Found:
+    """Nothing more once there is more than `room` characters could list: then anchors repeat a list without end."""
+    for fields, line in found:
+        if not isinstance(fields, Bad):
+            room -= sum(len(fields.get(name, ())) for name in _LISTS)
+        if room < 0:
+            raise Bad("not a glossary: its anchors repeat more than it is long.", line)
+        yield fields, line
 
 
 def _root(root: yaml.Node) -> _Found:
@@ -142,6 +154,8 @@ def _root(root: yaml.Node) -> _Found:
     for key, _ in root.value:
         if key.value not in {"terms", "$schema"}:
             yield Bad(f"unknown field {key.value!r} beside `terms`.", *_at(key)), _line(key)
+    if len(twice := [key for key, _ in root.value if key.value == "terms"]) > 1:
+        yield Bad(f"`terms` is given twice; first in line {_line(twice[0])}.", *_at(twice[1])), _line(twice[1])
     if not isinstance(listed[0], yaml.SequenceNode) and _text(listed[0]):
         raise Bad("`terms` is a list of terms.", *_at(listed[0]))
     for node in listed[0].value:
@@ -239,6 +253,8 @@ def _table(text: str, delimiter: str) -> _Found:
     rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         header = [_clean(cell).lower() for cell in next(rows, [])]
+        if not text.strip():
+            return
         _check_header(header)
         line = rows.line_num + 1
         for row in rows:
@@ -251,7 +267,9 @@ def _table(text: str, delimiter: str) -> _Found:
 
 def _check_header(header: list[str]) -> None:
     if "canonical" not in header:
-        raise Bad("the first line of a table names its columns; `canonical` is missing there.")
+        named = any("canonical" in name for name in header)
+        hint = " Columns are separated by commas in .csv, by tabs in .tsv." if named else ""
+        raise Bad(f"the first line of a table names its columns; `canonical` is missing there.{hint}")
     for name in header:
         if name not in FIELDS:
             raise Bad(f"unknown column {name!r}; known are {', '.join(FIELDS)}.")

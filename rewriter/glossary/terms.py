@@ -85,8 +85,8 @@ class LintMessage(Record):
 
     @property
     def where(self) -> str:
-        """file:line, or file:line:column where the column is known."""
-        return f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        """file:line:column as far as they are known."""
+        return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
 
     def __str__(self) -> str:
         return f"{self.where}: {self.level}: {self.message}"

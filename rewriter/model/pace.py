@@ -30,11 +30,13 @@ CUT = 0.5
 # Status 5xx and timeouts are a sign of load only where so many of the last calls failed. A provider that fails one call
 # in fifty at random would otherwise hold a run at eight calls at once, as random loss does with TCP.
 TROUBLE_SHOWN, TROUBLE_OF = 3, 20
-# A level half as high again that brings not one tenth more answers a second only makes every answer slower: a server
-# with two slots queues the rest. It is taken back, and tried again after so many windows.
-WORTH_LEVEL, WORTH_RATE, HOLD = 1.5, 1.1, 16
-# Answers to judge a rate by, at least; passages differ in length, and their times with it.
-WINDOW = 32
+# By Little's law a call that had n - 1 beside it and took t seconds stands for n / t answers a second. Where half as
+# many again beside it bring not one tenth more, the rest stands in a line at the server (one with two slots, say), and
+# every answer only takes longer. The level goes back to where it paid, and may try again after so many rounds.
+WORTH_MORE, WORTH_RATE, HOLD = 1.5, 1.1, 16
+# Answers to judge by, at least. Passages differ in length, and their times with it, by half or so: a mean of 16 is off
+# by an eighth, far less than what lies between half as many again and a tenth.
+SAMPLE = 16
 
 Kind = Literal["answer", "limited", "overloaded", "timeout", "failed", "dropped"]
 
@@ -54,11 +56,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A call under way: its place in the order of starts, when it began, the tokens it is expected to take."""
+    """A call under way: its place in the order of starts, when it began, the tokens it is expected to take.
+
+    `together` is how many were under way when it began, itself among them.
+    """
 
     number: int
     began: float
     tokens: int
+    together: int = 1
 
 
 Event = tuple[str, dict[str, Any]]
@@ -76,21 +82,24 @@ class Level:
         self._good = 0  # answers since the last cut
         self._cut_at = -1  # calls begun up to here say nothing new: they met the same trouble
         self._last: deque[bool] = deque(maxlen=TROUBLE_OF)
-        self._rates = _Rates()
+        self._worth = _Worth()
 
     @property
     def level(self) -> int:
         return max(1, int(self._level))
 
-    def answered(self, now: float, *, pressed: bool) -> str | None:
-        """A call went well. `pressed`: others wait, so the level is what limits us and may grow."""
+    def answered(self, together: int, seconds: float, *, pressed: bool) -> str | None:
+        """A call went well, that had so many under way with it. `pressed`: others wait, so the level may grow.
+
+        Returns why the level has fallen, if it has.
+        """
         self._last.append(True)
         self._good += 1
-        back = self._rates.answered(now, self.level, pressed=pressed)
-        if back is not None:
-            self._level = float(min(self._level, back))
-            return "slower, not faster"
-        if pressed and not self._rates.holding:
+        back = self._worth.answered(together, seconds)
+        if back is not None and back < self._level:
+            self._level = float(back)
+            return "slower"
+        if pressed and not self._worth.holding:
             quick = self._level < self._quick_to
             step = QUICK if quick else max(1.0, self._level * SLOW) / self._level
             # quick growth ends where it is to end, not somewhere beyond
@@ -110,39 +119,40 @@ class Level:
             self._quick_to = max(1.0, self._level * CUT)
         self._level = max(1.0, self._level * CUT)
         self._good, self._cut_at = 0, newest
-        self._rates = _Rates()
+        self._worth = _Worth()
         return kind
 
 
-class _Rates:
-    """Answers a second, window by window: whether a higher level has paid."""
+class _Worth:
+    """Whether more calls at once bring more answers a second: means for 1, 2 to 3, 4 to 7, 8 to 15 ... under way."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
-        self._count = 0
-        self._best: tuple[float, int] | None = None  # answers a second, and the level that gave it
+        self._seen: dict[int, tuple[int, float, float]] = {}  # by octave: answers, calls at once, answers a second
         self._hold = 0
 
     @property
     def holding(self) -> bool:
         return self._hold > 0
 
-    def answered(self, now: float, level: int, *, pressed: bool) -> int | None:
-        """Count an answer; the level to go back to where a window shows that the present one does not pay."""
-        if not pressed or self._since is None:  # with nobody waiting the rate says what was wanted, not what is borne
-            self._since, self._count = now, 0
+    def answered(self, together: int, seconds: float) -> int | None:
+        """Count an answer; the level to go back to where so many at once do not pay."""
+        octave = together.bit_length()
+        n, calls, rate = self._seen.get(octave, (0, 0.0, 0.0))
+        n += 1
+        weight = 1 / min(n, SAMPLE)
+        calls, rate = calls + (together - calls) * weight, rate + (together / max(seconds, 1e-3) - rate) * weight
+        self._seen[octave] = (n, calls, rate)
+        if self._hold:
+            self._hold -= 1
+            if not self._hold:
+                self._seen.clear()
             return None
-        self._count += 1
-        if self._count < max(WINDOW, 2 * level):
+        before = [seen for o, seen in sorted(self._seen.items()) if o < octave and seen[0] >= SAMPLE]
+        before = [seen for seen in before if calls >= WORTH_MORE * seen[1]]
+        if n < SAMPLE or not before or rate >= WORTH_RATE * before[-1][2]:
             return None
-        rate, self._since, self._count = self._count / max(now - self._since, 1e-9), now, 0
-        self._hold = max(0, self._hold - 1)
-        if self._best is None or rate > self._best[0] * WORTH_RATE or level <= self._best[1]:
-            self._best = (rate, level)
-        elif level >= self._best[1] * WORTH_LEVEL:
-            self._hold = HOLD
-            return self._best[1]
-        return None
+        self._hold = HOLD * together
+        return round(before[-1][1])
 
 
 # --- how many a minute -----------------------------------------------------------------------------------------------
@@ -274,9 +284,13 @@ class _Counted:
 
     def delay(self, amount: float, now: float) -> float:
         own = self.own.delay(amount, now) if self.own else 0.0
+        return max(own, self.told_delay(amount, now))
+
+    def told_delay(self, amount: float, now: float) -> float:
+        """Seconds that the server's word makes us wait."""
         told = self.told.delay(amount, now) if self.told else 0.0
         # A day's limit that is used up is not slept through: the endpoint shall say it itself, and the run stop.
-        return max(own, told if told <= LONGEST_STOP else 0.0)
+        return told if told <= LONGEST_STOP else 0.0
 
     def take(self, amount: float, now: float) -> None:
         for bucket in (self.own, self.told):
@@ -317,9 +331,9 @@ class Pace:
 
     def begin(self, tokens: int, now: float) -> Ticket:
         """A call begins."""
-        ticket = Ticket(self._started, now, self._expected(tokens))
-        self._started += 1
         self.under_way += 1
+        ticket = Ticket(self._started, now, self._expected(tokens), self.under_way)
+        self._started += 1
         for counted, amount in ((self._requests, 1), (self._tokens, ticket.tokens)):
             counted.take(amount, now)
             counted.begun += amount
@@ -337,7 +351,7 @@ class Pace:
                 continue
             self._heard = ticket.number
             counted.told = told.bucket(now, counted.begun - counted.begun_at[ticket.number])
-            wait = counted.told.delay(1, now) if counted.told else 0.0
+            wait = counted.told_delay(1, now)
             if wait > 0 and not counted.lacking:  # told once, not with every answer of a run at its limit
                 events.append(("rate limit", {"of": what, "limit": told.limit, "wait": round(wait, 3)}))
             counted.lacking = wait > 0
@@ -356,7 +370,7 @@ class Pace:
         before = self.level
         why = None
         if result.kind == "answer":
-            why = self._level.answered(now, pressed=pressed)
+            why = self._level.answered(ticket.together, now - ticket.began, pressed=pressed)
         elif result.kind != "dropped":
             why = self._level.troubled(result.kind, ticket.number, self._started - 1)
         if self.level != before:
