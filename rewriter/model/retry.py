@@ -18,6 +18,7 @@ from rewriter.model.pace import Kind, Result
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
+    from tenacity.stop import stop_base
 
 # Six tries with waits of about 1, 2, 4, 8 and 16 s bridge half a minute, longer than a usual restart or rate window of
 # a provider's tier; a Retry-After is followed besides, within the time limit.
@@ -25,6 +26,7 @@ ATTEMPTS = 6
 # Ten minutes: a run goes on after a provider's short outage, and an endpoint that is down is said to be down before a
 # person has given up waiting. A Retry-After beyond it fails at once: nobody sleeps for an hour unannounced.
 SECONDS = 600.0
+LIMITED = 4
 FIRST_WAIT, LONGEST_WAIT, JITTER = 1.0, 60.0, 1.0  # seconds
 
 
@@ -49,6 +51,9 @@ class Retryable(Exception):
 class RetryPolicy:
     """At most `attempts` tries, none of them starting later than `seconds` after the first.
 
+    A try that was only turned away for being one too many (429) counts as one in LIMITED: the endpoint is up and lets
+    other calls of ours through, and the first in line is turned away most often, for it is let in when more are tried.
+
     Between two tries the server's Retry-After, where there is one, else exponential waits from `first` to `longest`
     seconds plus up to `jitter` at random, so that clients who failed together do not come back together.
     """
@@ -66,17 +71,34 @@ class RetryPolicy:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> AsyncRetrying:
         """The policy as tenacity's value; it raises the last Retryable when it gives up. `sleep` may wrap its own."""
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_before_delay
 
         return AsyncRetrying(
             retry=retry_if_exception_type(Retryable),
             # Not stop_after_delay: that one looks only after it has slept past the limit.
-            stop=stop_after_attempt(self.attempts) | stop_before_delay(self.seconds),
+            stop=self._enough() | stop_before_delay(self.seconds),
             wait=self._wait(),
             sleep=sleep or self.sleep,
             before_sleep=before_sleep,
             reraise=True,
         )
+
+    def _enough(self) -> stop_base:
+        """After the tries allowed; made anew for every call, which it counts for."""
+        from tenacity.stop import stop_base
+
+        attempts = self.attempts
+
+        class Enough(stop_base):
+            failed = 0.0
+
+            def __call__(self, retry_state: RetryCallState) -> bool:
+                error = retry_state.outcome.exception() if retry_state.outcome else None
+                limited = isinstance(error, Retryable) and error.sort == "429"
+                self.failed += 1 / LIMITED if limited else 1.0
+                return self.failed > attempts - 1e-9
+
+        return Enough()
 
     def _wait(self) -> Callable[[RetryCallState], float]:
         from tenacity import wait_exponential, wait_random
