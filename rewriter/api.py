@@ -422,7 +422,7 @@ class Rewriter:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _outcomes(self, work: Work, passage: Passage, means: Means, watch: Watch) -> list[Outcome]:
-        old = None if self.settings.refresh else watch.known(passage)
+        old = watch.known(passage)
         if old is not None:
             return old
         outcomes = await self._answered(work, passage, means)

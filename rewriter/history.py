@@ -101,9 +101,16 @@ class Observer:
         self.name, self._seen, self._found = f"{model}|{style}", 0, Pattern()
 
     def wants(self) -> bool:
-        """Whether the next passage should be counted."""
+        """Whether the passage that begins now should be counted.
+
+        Chosen as it begins: those that end first are those that needed no repair.
+        """
         self._seen += 1
         return self._seen <= COUNTED_FIRST or self._seen % COUNTED_SHARE == 0
+
+    def free(self) -> None:
+        """A passage that had begun was had without a call: another one is counted in its place."""
+        self._seen -= 1
 
     def add(self, expected_input: int, expected_output: int, usage: Usage) -> None:
         """A passage that was asked for anew, with all its rungs."""

@@ -300,16 +300,19 @@ class Run:
         name, began = source.output.as_posix(), time.time()
         means = self.rewriter.means(self.rewriter.language(work.transcript))
         keys: dict[int, str] = {}
+        counted: set[int] = set()
 
         def known(passage: Passage) -> list[Outcome] | None:
             keys[passage.index] = self._key(work, passage)
             found = self._known(name, keys[passage.index], work, passage)
             self._seen(name, found or ())
+            if found is None and self._observer.wants():
+                counted.add(passage.index)
             return found
 
         def arrived(passage: Passage, new: list[Outcome]) -> None:
             self._seen(name, new)
-            self._observe(work, passage, new, means)
+            self._observe(work, passage, new, means, passage.index in counted)
             key = keys.pop(passage.index, None) or self._key(work, passage)
             if not any(o.unanswered for o in new):
                 dumped = [o.model_dump(mode="json") for o in new]
@@ -334,10 +337,12 @@ class Run:
         self.progress.done(report, source.size)
         return report
 
-    def _observe(self, work: Work, passage: Passage, outcomes: Sequence[Outcome], means: Means) -> None:
+    def _observe(self, work: Work, passage: Passage, outcomes: Sequence[Outcome], means: Means, counted: bool) -> None:
         """Set what the passage took beside what was to be expected, where no stored answer had a part in it."""
         usage = sum((o.usage for o in outcomes), Usage())
-        if usage.calls and not any(o.from_cache or o.unanswered for o in outcomes) and self._observer.wants():
+        if not usage.calls or any(o.from_cache or o.unanswered for o in outcomes):
+            self._observer.free()
+        elif counted:
             expected = expected_of(first_request(work, passage, means), passage, self.rewriter.message_tokens)
             self._observer.add(*expected, usage)
 

@@ -46,9 +46,13 @@ def run(server: FaultyServer, source: Path, out: Path, cache: Path, **options: A
 
 
 @pytest.mark.slow
-def test_tokens_are_foretold_within_three_in_a_hundred(tmp_path: Path) -> None:
-    """A model that fails on one passage in twenty-five: the first run shows the habit, the second is foretold."""
-    with FaultyServer(rate=0.04, seed=3, faults=("gutted", "number")) as server:
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_tokens_are_foretold_within_three_in_a_hundred(tmp_path: Path, seed: int) -> None:
+    """A model that fails on one passage in twenty-five: the first run shows the habit, the second is foretold.
+
+    What is repaired ends last: a history of those that ended first would foretell five in a hundred too little.
+    """
+    with FaultyServer(rate=0.04, seed=seed, faults=("gutted", "number")) as server:
         run(server, files(tmp_path / "first", range(200, 220), 60), tmp_path / "a", tmp_path / "cache", similar="off")
         later = files(tmp_path / "later", range(100, 120), 60)
         plan = foretold(server, later, tmp_path / "cache", similar="off")
