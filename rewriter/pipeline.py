@@ -65,6 +65,7 @@ class Replays(Protocol):
 
     def would(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> bool:
         """Whether `find` would find one now; nothing is counted."""
+        ...
 
     def keep(self, request: Request, text: str, hints: Sequence[Hint], draft: str, answer: Answer) -> None:
         """Keep an accepted draft of `text`, for transcripts to come."""
