@@ -318,13 +318,17 @@ class Rewriter:
     async def call(self, request: Request) -> Answer:
         """The model's answer by a call of its own, paid from the purse; nothing is stored."""
         client = await self.client()
-        if self._stopped is not None:
-            raise self._stopped
-        with self.purse.open(request, self.counter, self.choice) as account:
+        self._go_on()
+        async with self.purse.open(request, self.counter, self.choice) as account:
+            self._go_on()  # there may have been a wait for room
             self.calls += 1
             answer = await client.complete(request)
             account.pay(answer.usage)
             return answer
+
+    def _go_on(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped
 
     async def client(self) -> Caller:
         """Who answers requests, connected at first use."""

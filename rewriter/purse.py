@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from rewriter.errors import BudgetExceeded, UsageError
@@ -47,24 +48,26 @@ class Purse:
     """Limits for the calls of one process: `most_cost` in US dollars, `most_tokens` input and output together.
 
     A call is let through where what was spent, what the calls under way are expected to take, and what it is expected
-    to take itself stay within the limits. So the limits hold to within the error of one call's expectation, and the
-    same command again, with the same limits, goes on from there.
+    to take itself stay within the limits. So the limits hold to within the error of the expectations of the calls under
+    way, and the same command again, with the same limits, goes on from there.
     """
 
     def __init__(self, most_cost: float | None = None, most_tokens: int | None = None) -> None:
         self.most_cost, self.most_tokens = most_cost, most_tokens
         self.spent: dict[str, Usage] = {}
         self._open: dict[int, Account] = {}
+        self._calls: set[int] = set()  # accounts that will be closed without anybody's help
+        self._closed = asyncio.Event()
         self._count: MessageTokens | None = None
 
-    @contextmanager
-    def open(self, request: Request, counter: TokenCounter, choice: Chosen) -> Iterator[Account]:
-        """An account for one call, closed at the end of the block; see `book`."""
+    @asynccontextmanager
+    async def open(self, request: Request, counter: TokenCounter, choice: Chosen) -> AsyncIterator[Account]:
+        """An account for one call, closed at the end of the block; see `room_for`."""
         expected = Usage()
         if self.limited:
             self._count = self._count or MessageTokens(counter)
             expected = expected_usage(request, self._count)
-        account = self.book(request.model, expected, choice)
+        account = await self.room_for(request.model, expected, choice)
         try:
             yield account
         finally:
@@ -74,6 +77,22 @@ class Purse:
     def limited(self) -> bool:
         """Whether there is a limit at all."""
         return self.most_cost is not None or self.most_tokens is not None
+
+    async def room_for(self, model: str, expected: Usage, choice: Chosen) -> Account:
+        """As `book`, for a call that is made now: where the calls under way hold the room, it waits for what they take.
+
+        Otherwise a small budget would be taken up by expectations, and the run stopped with most of it unspent.
+        """
+        while True:
+            try:
+                account = self.book(model, expected, choice)
+            except BudgetExceeded:
+                if not self._calls:
+                    raise
+                await self._closed.wait()
+                continue
+            self._calls.add(id(account))
+            return account
 
     def book(self, model: str, expected: Usage, choice: Chosen) -> Account:
         """An account for a call of a model (for a batch, its name with BATCH) that is expected to take so much.
@@ -104,6 +123,9 @@ class Purse:
     def close(self, account: Account) -> None:
         """The call is over: what was paid for counts from now on."""
         del self._open[id(account)]
+        self._calls.discard(id(account))
+        self._closed.set()  # who waits is woken, and waits for the next one
+        self._closed.clear()
         self.spent[account.model] = self.spent.get(account.model, Usage()) + account.paid
 
     def _look(self, account: Account, choice: Chosen) -> None:

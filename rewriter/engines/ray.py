@@ -93,16 +93,43 @@ class Gate:
         self._numbers = count()
         self._accounts: dict[int, tuple[str, Account]] = {}
         self._tickets: dict[int, tuple[str, Ticket]] = {}
+        self._alive: dict[str, str] = {}
         self._calls = 0
+
+    async def hello(self, name: str, worker: str) -> None:
+        """`worker` lives under `name` now: whoever did before is dead, and its calls are over.
+
+        What they took, nobody knows; those that had not been sent were none.
+        """
+        before = self._alive.get(name)
+        self._alive[name] = worker
+        under_way = [n for n, (who, _) in self._tickets.items() if who == before]
+        booked = [n for n, (who, _) in self._accounts.items() if who == before]
+        self._calls -= max(0, len(booked) - len(under_way))
+        for number in under_way:
+            await self.leave(number, DROPPED)
+        for number in booked:
+            await self.close(number, Usage())
+
+    def _is_dead(self, worker: str) -> bool:
+        return worker not in self._alive.values()
 
     async def book(self, worker: str, model: str, expected: Usage) -> int:
         """An account for a call. Raises BudgetExceeded, or what the run was stopped with."""
+        self._go_on()
+        account = await self._purse.room_for(model, expected, self._choice)
+        if self._stopped is not None or self._is_dead(worker):
+            self._purse.close(account)
+        self._go_on()
+        number = next(self._numbers)
+        if not self._is_dead(worker):
+            self._calls += 1
+            self._accounts[number] = worker, account
+        return number
+
+    def _go_on(self) -> None:
         if self._stopped is not None:
             raise self._stopped
-        account, number = self._purse.book(model, expected, self._choice), next(self._numbers)
-        self._calls += 1
-        self._accounts[number] = worker, account
-        return number
 
     async def close(self, number: int, usage: Usage) -> None:
         """The call is over and took so much; told twice, it counts once."""
@@ -115,7 +142,10 @@ class Gate:
         """Wait for the turn of a try; its number, and the place in the line to come back to."""
         place = self._limits.place() if place is None else place
         ticket, number = await self._limits.enter(tokens, place), next(self._numbers)
-        self._tickets[number] = worker, ticket
+        if self._is_dead(worker):  # nobody is left to take the turn, or to give it back
+            self._limits.leave(ticket, DROPPED)
+        else:
+            self._tickets[number] = worker, ticket
         return number, place
 
     async def hear(self, number: int, headers: dict[str, str]) -> None:
@@ -128,13 +158,6 @@ class Gate:
         _, ticket = self._tickets.pop(number, ("", None))
         if ticket is not None:
             self._limits.leave(ticket, result)
-
-    async def lost(self, worker: str) -> None:
-        """A worker has died: its calls are over. What they took, nobody knows."""
-        for number in [n for n, (who, _) in self._tickets.items() if who == worker]:
-            await self.leave(number, DROPPED)
-        for number in [n for n, (who, _) in self._accounts.items() if who == worker]:
-            await self.close(number, Usage())
 
     async def stop(self, error: RewriterError) -> None:
         """Let no call through from now on."""
@@ -210,9 +233,10 @@ class Worker:
         # plain text and names, which are kept with the actor: what lies in one machine's object store is lost with it
         kit, found = Kit.model_validate_json(packed), _ray().get_actor(gate)
         os.environ.update(kit.environment)
-        found.lost.remote(name)  # whoever had the name before is dead
+        own = f"{name} {uuid.uuid4().hex}"
+        found.hello.remote(name, own)  # before anything else that this worker sends
         with tempfile.TemporaryDirectory() as folder:
-            self._rewriter = _WorkerRewriter(kit, found, name, kit.unpacked(Path(folder)))
+            self._rewriter = _WorkerRewriter(kit, found, own, kit.unpacked(Path(folder)))
             self._rewriter.style("en")  # read while the file is there
         self._means: dict[str, Means] = {}
 
@@ -330,7 +354,6 @@ class RayPlace:
 
     async def _after_a_loss(self, number: int, pause: float) -> None:
         logs.event("worker_lost", worker=number)
-        self._gate.lost.remote(f"worker {number}")
         if time.monotonic() - self._answered > PATIENCE:
             raise ModelUnavailable(
                 f"no worker of the cluster has answered for {PATIENCE:.0f} s.",
