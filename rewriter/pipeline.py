@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from rewriter import checks, fixes, prompting
 from rewriter.errors import ModelUnavailable, RewriterError
-from rewriter.formats.cues import SENTENCE_END, points
+from rewriter.formats.cues import points
 from rewriter.glossary.reporting import totals
 from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.money import BATCH
+from rewriter.paragraphs import are_loose, shown, with_paragraphs
 from rewriter.passages import regions, split
 from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, TermCount, Transcript, Usage, Verdict
 from rewriter.settings import Ladder
@@ -51,8 +52,6 @@ SMALLEST_TO_HALVE = 24
 # lost half. The whole pair is judged only where these are rejected, and nothing where EDGE on both sides is as it was.
 SEAM, EDGE = 100, 30
 
-# A blank line, however many and whatever white space is in it: a paragraph ends.
-_BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)(?:[ \t]*(?:\r\n|\r|\n))+[ \t]*")
 _CLAUSE_END = re.compile(r"[。！？!?，,；;]\s*|\.\s+|\n+")
 _NOT_SPACE = re.compile(r"\S")
 
@@ -96,11 +95,15 @@ class Means:
 
 @dataclass(frozen=True)
 class Work:
-    """A transcript made ready: fixed text and passages. Passage offsets are code points of `fixed.text`."""
+    """A transcript made ready: fixed text and passages. Passage offsets are code points of `fixed.text`.
+
+    `loose` says that its paragraphs do not end where thoughts do (see `paragraphs`).
+    """
 
     transcript: Transcript
     fixed: FixedText
     passages: tuple[Passage, ...]
+    loose: bool = False
 
     def context(self, passage: Passage) -> str:
         """The end of what was said before the passage, from a sentence start where there is one."""
@@ -117,7 +120,7 @@ class Work:
         text = self.fixed.text[first : passage.end]
         alone = passage.model_copy(update={"start": passage.start - first, "end": passage.end - first})
         transcript = Transcript(name=self.transcript.name, format="txt", text=text, segments=())
-        return Work(transcript, fixes.FixedText(source=text, text=text), (alone,))
+        return Work(transcript, fixes.FixedText(source=text, text=text), (alone,), self.loose)
 
     def placed(self, passage: Passage, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Outcomes of the same text, wherever it stood, as outcomes of this passage."""
@@ -152,7 +155,8 @@ def prepare(
     )
     spans = [(fixed.to_fixed(s.start), fixed.to_fixed(s.end), s.speaker) for s in transcript.segments]
     where = regions(fixed.text, [span for span in spans if span[0] < span[1]])
-    return Work(transcript, fixed, tuple(split(fixed.text, budget=budget, counter=counter, regions=where)))
+    passages = tuple(split(fixed.text, budget=budget, counter=counter, regions=where))
+    return Work(transcript, fixed, passages, loose=not transcript.timed and are_loose(fixed.text))
 
 
 def _outside(transcript: Transcript) -> list[tuple[int, int]]:
@@ -172,6 +176,7 @@ class _Attempt:
     text: str
     context: str
     tokens: int
+    loose: bool = False
     ladder: list[str] = field(default_factory=list)
     spent: dict[str, Usage] = field(default_factory=dict)
     saved: dict[str, Usage] = field(default_factory=dict)
@@ -194,7 +199,7 @@ async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Ou
     text. Raises ModelConfigError where asking cannot help, and ModelUnavailable where the endpoint is down.
     """
     start, core = _core(passage.start, passage.text)
-    attempt = _Attempt(core, work.context(passage), passage.tokens)
+    attempt = _Attempt(core, work.context(passage), passage.tokens, work.loose)
     await _ask_and_repair(attempt, means, means.ladder.repairs)
     if attempt.accepted:
         return [_finished(work, passage.index, start, attempt, means)]
@@ -210,7 +215,7 @@ async def _rewrite_halves(
     done: list[Outcome] = []
     for number, (start, text) in enumerate(halves):
         context = whole.context if number == 0 else halves[number - 1][1][-CONTEXT_CHARACTERS:]
-        half = _Attempt(text, context, means.counter.count(text))
+        half = _Attempt(text, context, means.counter.count(text), work.loose)
         half.ladder.append("half")
         if number == 0:  # the first half carries what the whole has cost, so that sums stay true
             half.spent, half.saved, half.from_cache = whole.spent, whole.saved, whole.from_cache
@@ -223,8 +228,7 @@ async def _rewrite_halves(
 
 
 async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
-    hints = means.glossary.for_prompt(attempt.text)
-    messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
+    messages, hints = question(attempt.text, attempt.context, attempt.loose, means)
     request = request_for(means.model, messages, attempt.tokens, means)
     if _replay(attempt, request, hints, means):
         return
@@ -254,9 +258,8 @@ async def _ask_for_stretches(attempt: _Attempt, spans: Sequence[tuple[int, int]]
     drafts = []
     for start, end in spans:
         text = attempt.text[start:end].strip()
-        part = _Attempt(text, "", means.counter.count(text), spent=attempt.spent, saved=attempt.saved)
-        hints = means.glossary.for_prompt(text)
-        messages = prompting.build(means.style, passage=text, hints=hints, context="")
+        part = _Attempt(text, "", means.counter.count(text), attempt.loose, spent=attempt.spent, saved=attempt.saved)
+        messages, _ = question(text, "", attempt.loose, means)
         await _try(part, request_for(means.model, messages, part.tokens, means), "repair", means.ask, means)
         _take_out(part, means)
         attempt.from_cache += part.from_cache
@@ -279,10 +282,15 @@ def _take_out(attempt: _Attempt, means: Means) -> None:
 
 def first_request(work: Work, passage: Passage, means: Means) -> Request:
     """The request that a passage begins its ladder with."""
-    text = passage.text.strip()
-    hints = means.glossary.for_prompt(text)
-    messages = prompting.build(means.style, passage=text, hints=hints, context=work.context(passage))
+    messages, _ = question(passage.text.strip(), work.context(passage), work.loose, means)
     return request_for(means.model, messages, passage.tokens, means)
+
+
+def question(text: str, context: str, loose: bool, means: Means) -> tuple[Messages, Sequence[Hint]]:
+    """What a text is asked with, and the terms that are named in it."""
+    hints = means.glossary.for_prompt(text)
+    before = shown(context, loose=loose)
+    return prompting.build(means.style, passage=shown(text, loose=loose), hints=hints, context=before), hints
 
 
 def replayed(work: Work, passage: Passage, means: Means) -> bool:
@@ -315,8 +323,7 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
     if means.stronger is None:
         return
     model, ask = means.stronger
-    hints = means.glossary.for_prompt(attempt.text)
-    messages = prompting.build(means.style, passage=attempt.text, hints=hints, context=attempt.context)
+    messages, _ = question(attempt.text, attempt.context, attempt.loose, means)
     await _try(attempt, request_for(model, messages, attempt.tokens, means), "stronger", ask, means)
 
 
@@ -342,24 +349,6 @@ def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]
         if again.accepted:
             return with_paragraphs(own, attempt.text), again
     return draft, verdict
-
-
-def with_paragraphs(draft: str, source: str) -> str:
-    """The draft with the source's paragraph breaks, where a model ran two paragraphs together.
-
-    Only breaks behind a sentence's end count, and only where a sentence ends in the draft too: recognisers break lines
-    in the middle of sentences, and joining those is what a rewrite is for. Places are found by alignment.
-    """
-    breaks = [m for m in _BREAK.finditer(source) if source[: m.start()].rstrip()[-1:] in SENTENCE_END]
-    if len(breaks) <= sum(1 for _ in _BREAK.finditer(draft)):
-        return draft
-    places = points(source, draft, [m.end() for m in breaks]) if breaks else []
-    for found, at in reversed(list(zip(breaks, places, strict=True))):
-        before, after = draft[:at].rstrip(), draft[at:].lstrip()
-        between = draft[len(before) : len(draft) - len(after)]
-        if before[-1:] in SENTENCE_END and after and "\n" not in between:
-            draft = f"{before}{found[0]}{after}"
-    return draft
 
 
 def request_for(model: str, messages: Messages, tokens: int, means: Means) -> Request:

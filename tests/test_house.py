@@ -29,6 +29,7 @@ FLOORS = {
     "rewriter.formats": 2,
     "rewriter.fixes": 2,
     "rewriter.passages": 2,
+    "rewriter.paragraphs": 2,
     "rewriter.glossary": 2,
     "rewriter.checks": 2,
     "rewriter.prompting": 3,

@@ -21,7 +21,8 @@ from rewriter.glossary import Glossary
 from rewriter.journal import JOURNAL, read_journal
 from rewriter.model.resolve import resolve
 from rewriter.model.unwrap import unwrap
-from rewriter.pipeline import CONTEXT_CHARACTERS, Work, judge, request_for, rewrite_passage, with_paragraphs
+from rewriter.paragraphs import with_paragraphs
+from rewriter.pipeline import CONTEXT_CHARACTERS, Work, judge, question, request_for, rewrite_passage
 from rewriter.records import Finding, Outcome, Passage, Segment, Transcript, Verdict
 from rewriter.report.desk.book import Entry
 from rewriter.settings import Settings, load_settings
@@ -95,8 +96,7 @@ class Asker:
         """
         work, passage = _alone(entry.outcome.source, before, self._rewriter)
         means, text = self._means(entry), passage.text
-        hints = means.glossary.for_prompt(text)
-        messages = prompting.build(means.style, passage=text, hints=hints, context=work.context(passage))
+        messages, _ = question(text, work.context(passage), work.loose, means)
         wish = _finding(" ".join(instruction.split()))
         messages = prompting.repair(means.style, messages, draft, [wish])
         answered, findings = await self._asked(messages, passage, means, "again")
