@@ -20,9 +20,9 @@ CONFIG_FILE = "rewriter.toml"
 class Ladder(Record):
     """How far a rejected passage is pursued before its source is kept.
 
-    `repairs` is how often the model is asked again with what was lost named; `halves` allows cutting the passage in
-    two; `half_repairs` is `repairs` for those halves. One repair recovers most of what a repair can recover: a second
-    costs a whole answer and, on the embedded model, returned the same draft in most cases.
+    `repairs` is how often a draft is mended: what was not said is taken out, what it got wrong is asked for again;
+    `halves` allows cutting the passage in two; `half_repairs` is `repairs` for those halves. One repair recovers most
+    of what a repair can recover: a second returned, on the embedded model, the same draft in most cases.
     """
 
     repairs: int = Field(default=1, ge=0, le=5)
