@@ -36,7 +36,8 @@ from rewriter import formats, prompting
 from rewriter.api import Rewriter
 from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
-from rewriter.pipeline import CONTEXT_CHARACTERS, Means, Work, judge, request_for, with_paragraphs
+from rewriter.paragraphs import with_paragraphs
+from rewriter.pipeline import CONTEXT_CHARACTERS, Means, Work, judge, question, request_for
 from rewriter.prompting import Messages
 from rewriter.records import Answer, Passage, Transcript, Usage, Verdict
 
@@ -62,6 +63,7 @@ class Case:
 
     text: str
     context: str
+    loose: bool  # its transcript's paragraphs were cut by length
     messages: Messages
     means: Means
     draft: str
@@ -99,7 +101,7 @@ class Asking:
 
     async def rewrite(self, text: str, context: str) -> str:
         """A part of the passage asked for by itself, without what was not said where that alone was wrong."""
-        draft = await self.draft(_question(self.case.means, text, context), text, context)
+        draft = await self.draft(question(text, context, self.case.loose, self.case.means)[0], text, context)
         verdict = judge(text, draft, self.case.means)
         own = draft if verdict.accepted else without_invented(draft, verdict.findings)
         return own if judge(text, own, self.case.means).accepted else draft
@@ -112,10 +114,6 @@ def read(answer: Answer, text: str, context: str, means: Means) -> str:
     if own != draft and not judge(text, draft, means).accepted and judge(text, own, means).accepted:
         return with_paragraphs(own, text)
     return draft
-
-
-def _question(means: Means, text: str, context: str) -> Messages:
-    return prompting.build(means.style, passage=text, hints=means.glossary.for_prompt(text), context=context)
 
 
 # --- the ways --------------------------------------------------------------------------------------------------------
@@ -225,13 +223,13 @@ async def rejected(rewriter: Rewriter, file: Path, wanted: int) -> AsyncIterator
     for number, (work, passage, language) in enumerate(spread(list(_prepared(rewriter, file)), wanted), 1):
         means = replace(rewriter.means(language), replays=None)
         text, context = passage.text.strip(), work.context(passage)
-        messages = _question(means, text, context)
+        messages, _ = question(text, context, work.loose, means)
         answer, _ = await means.ask(request_for(means.model, messages, passage.tokens, means), "ask")
         draft = read(answer, text, context, means)
         verdict = judge(text, draft, means)
         if not verdict.accepted:
             count += 1
-            yield Case(text, context, messages, means, draft, verdict, answer.finish == "length")
+            yield Case(text, context, work.loose, messages, means, draft, verdict, answer.finish == "length")
         print(f"\r{file.name}: {count} of {number} rejected", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
 

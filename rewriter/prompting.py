@@ -63,6 +63,7 @@ _SECTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _HEADING = re.compile(r"^# (\S.*)$", re.MULTILINE)
+_ARROW = re.compile(r"(.*?)(->|~>|$)(.*)", re.DOTALL)  # of an example's term: it is misheard so, it sounds so
 _SUBHEADING = re.compile(r"^## (\S.*)$", re.MULTILINE)
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _OPEN = re.compile(r"<<<([0-9a-f]{8})>>>")
@@ -221,11 +222,13 @@ def _example_turns(file: _File, templates: Mapping[str, str]) -> list[dict[str, 
 
 
 def _term(line: str, path: str) -> _Term:
-    """A line `- form, form -> canonical` of an example."""
-    forms, arrow, canonical = line.strip().removeprefix("- ").partition("->")
+    """A line `- form, form -> canonical` of an example, or `- form ~> canonical` where it only sounds so."""
+    forms, arrow, canonical = _ARROW.fullmatch(line.strip().removeprefix("- ")).groups()  # type: ignore[union-attr]
     if not arrow or not canonical.strip():
-        raise StyleError(f"{line!r} is no term of an example.", where=path, remedy="Write `- form, form -> canonical`.")
-    return _Term(canonical=canonical.strip(), forms=tuple(f.strip() for f in forms.split(",") if f.strip()))
+        remedy = "Write `- form, form -> canonical`, or `- form ~> canonical` for what only sounds so."
+        raise StyleError(f"{line!r} is no term of an example.", where=path, remedy=remedy)
+    how = "sound" if arrow == "~>" else "alias"
+    return _Term(canonical=canonical.strip(), forms=tuple(f.strip() for f in forms.split(",") if f.strip()), how=how)
 
 
 # --- prompt files ----------------------------------------------------------------------------------------------------

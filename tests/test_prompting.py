@@ -109,7 +109,8 @@ class _Listed:
     """The terms that an example's user turn lists, as a glossary."""
 
     def __init__(self, turn: str) -> None:
-        self.pairs = re.findall(r"^- (?:把“|Write \")(.+?)(?:”写成“|\" as \")(.+?)[”\"]", turn, re.MULTILINE)
+        said = r"^- (?:把“|Write \"|“|\")(.+?)(?:”写成“|\" as \"|”听起来像“|\" sounds like \")(.+?)[”\"]"
+        self.pairs = re.findall(said, turn, re.MULTILINE)
 
     def aliases(self) -> dict[str, str]:
         return dict(self.pairs)
