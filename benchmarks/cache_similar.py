@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from rewriter.cache.similar import Remembered, Similar
-from rewriter.cache.words import Words
 
 from rewriter.records import Answer, Usage
 
@@ -61,7 +60,7 @@ def look_ups(similar: Similar, stored: int, words: list[str]) -> tuple[list[floa
         at = rng.randrange(20, len(text) - 20)
         new = text[:at] + "变化" + text[at + 2 :]
         start = time.perf_counter()
-        similar.candidates(SCOPE, Words.of(new))
+        similar.candidates(SCOPE, new)
         middle = time.perf_counter()
         replay = similar.find(SCOPE, new, lambda source, rewrite: True, drops_hesitations=True)
         replayed.append((time.perf_counter() - middle) * 1e3)

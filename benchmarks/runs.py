@@ -4,9 +4,9 @@
     python benchmarks/runs.py warm TALK.txt [--files 1000]
     python benchmarks/runs.py resume TALK.txt [--passages 100000]
 
-TALK.txt is any transcript; its copies are made of its text after the repair of
-loops and the like, and differ by random characters, so that no passage comes twice. The model is
-`mock_server.py` in a process of its own. Everything is written to a temporary folder (TMPDIR) and removed.
+TALK.txt is any transcript; its copies are made of its text after the repair of loops and the like: its clauses in
+another order, and random characters exchanged, so that no passage comes twice, or nearly. The model is `mock_server.py`
+in a process of its own. Everything is written to a temporary folder (TMPDIR) and removed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import statistics
@@ -35,11 +36,14 @@ EDITED = 0.02
 
 
 def copies(talk: str, folder: Path, *, files: int = 0, size: int = 0) -> int:
-    """Copies of a talk with random characters exchanged: so many, or until so many bytes; their number."""
+    """Copies of a talk with clauses and characters exchanged: so many, or until so many bytes; their number."""
     folder.mkdir()
     rng, written, number = random.Random(1), 0, 0
+    clauses = re.findall(r"[^，。！？,!?\n]+|[，。！？,!?\n]+", talk)
+    words, marks = clauses[::2], clauses[1::2]
     while (files and number < files) or (size and written < size):
-        text = list(talk)
+        rng.shuffle(words)
+        text = list("".join(word + mark for word, mark in zip(words, marks, strict=False)))
         for _ in range(int(len(text) * EDITED)):
             at = rng.randrange(len(text))
             if not text[at].isspace():

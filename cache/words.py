@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 # U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay.
 WIDTH = {0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27}
@@ -89,6 +89,7 @@ def _pausing(before: str, after: str) -> bool:
     return bool(_IS_SINGLE.match(before) and _IS_SINGLE.match(after))
 
 
+@lru_cache(maxsize=4096)
 def _gap(raw: str, pausing: bool) -> str:
     marks = "".join(MARKS.get(c, c) for c in raw if not c.isspace())
     for pattern, one in _RUNS:

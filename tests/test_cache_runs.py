@@ -81,8 +81,8 @@ def _spoilt(old: str, new: str) -> Any:
 
     real = Similar.candidates
 
-    def candidates(self: Similar, scope: str, words: Any, before: float | None = None) -> Any:
-        return [c._replace(rewrite=c.rewrite.replace(old, new)) for c in real(self, scope, words, before)]
+    def candidates(self: Similar, scope: str, source: str, before: float | None = None) -> Any:
+        return [c._replace(rewrite=c.rewrite.replace(old, new)) for c in real(self, scope, source, before)]
 
     return candidates
 

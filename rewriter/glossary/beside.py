@@ -28,8 +28,17 @@ class Beside:
     """A source and what was made of it, aligned token by token."""
 
     def __init__(self, source: str, made: str) -> None:
-        self.source = list(_TOKEN.finditer(source))
-        self.made = list(_TOKEN.finditer(made))
+        self._source, self._made = source, made
+
+    @cached_property
+    def source(self) -> Tokens:
+        """The source's tokens."""
+        return list(_TOKEN.finditer(self._source))
+
+    @cached_property
+    def made(self) -> Tokens:
+        """The tokens of what was made of it."""
+        return list(_TOKEN.finditer(self._made))
 
     @cached_property
     def ops(self) -> list[Op]:

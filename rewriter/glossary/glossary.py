@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
 from rewriter.records import Hit
 
 Paths = Sequence[Path | str] | Path | str
+
+# Texts whose matches are held: more than a run has passages in the making.
+MATCHES_HELD = 1024
 
 
 class Glossary:
@@ -77,11 +80,19 @@ class Glossary:
 
     def match(self, text: str, *, sound: bool = True) -> list[Hit]:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
+        return list(self._matched(text, sound and len(self) > 0))
+
+    @cached_property
+    def _matched(self) -> Callable[[str, bool], tuple[Hit, ...]]:
+        """A passage is looked through for its prompt, and again when its rewrite is there."""
+        return lru_cache(maxsize=MATCHES_HELD)(self._match)
+
+    def _match(self, text: str, sound: bool) -> tuple[Hit, ...]:
         hits = [self._hit(place) for place in self._exact.places(text)]
-        if sound and len(self):
+        if sound:
             offers = self._sound.offers(text, [(hit.start, hit.end) for hit in hits])
             hits.extend(map(self._offered, offers))
-        return sorted(hits, key=lambda hit: (hit.start, hit.end))
+        return tuple(sorted(hits, key=lambda hit: (hit.start, hit.end)))
 
     def certain_hits(self, text: str) -> list[Hit]:
         """The aliases that may be replaced without asking."""
