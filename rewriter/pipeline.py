@@ -45,6 +45,10 @@ CONTEXT_CHARACTERS = 80
 # faithful rewrite is rarely above 1.3 times, and a model caught in a loop must not run to its own limit at our cost.
 ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 
+# Code points of a token at most, on the average of an answer: above, a server has not kept to the limit. Two million
+# of them would be judged, journalled and shown.
+LONGEST_TOKEN = 16
+
 # A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
 SMALLEST_TO_HALVE = 24
 
@@ -330,6 +334,7 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
 async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> None:
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
     answer, how = await ask(request, rung)
+    answer = _within_limit(answer, request)
     attempt.ladder.append(rung)
     attempt.answer = answer
     attempt.from_cache += how == "stored"
@@ -338,6 +343,14 @@ async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: 
     booked[name] = booked.get(name, Usage()) + answer.usage
     attempt.truncated = answer.finish == "length"
     attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
+
+
+def _within_limit(answer: Answer, request: Request) -> Answer:
+    """The answer, or as much of it as the token limit can hold where a server does not keep to it."""
+    most = int(request.parameters["max_tokens"]) * LONGEST_TOKEN
+    if len(answer.text) <= most:
+        return answer
+    return answer.model_copy(update={"text": answer.text[:most], "finish": "length"})
 
 
 def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]:

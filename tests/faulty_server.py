@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 Messages = list[dict[str, Any]]
@@ -287,7 +287,7 @@ class FaultyServer:
     ) -> bool:
         """Answer one request; False closes the connection."""
         if method == "GET" and path == "/account":
-            return await self._send(writer, 200, {**asdict(self.account), "counts": self.counts})
+            return await self._send(writer, 200, {**vars(self.account), "counts": self.counts})
         if self.api_key is not None and headers.get("authorization") != f"Bearer {self.api_key}":
             return await self._status(writer, 401)
         if method == "GET" and path == "/v1/models":
@@ -570,7 +570,7 @@ def main() -> None:
         print(server.base_url, flush=True)
         with suppress(KeyboardInterrupt):
             _ = sys.stdin.read() if options.until_eof else threading.Event().wait()
-    print(json.dumps({**asdict(server.account), "counts": server.counts}), flush=True)
+    print(json.dumps({**vars(server.account), "counts": server.counts}), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,16 @@ def sentence(n: int) -> str:
     return f"嗯第{1000 + n}号{thing}是在{place}找到的，我们我们没有把它卖掉，登记的人一共写了{n + 17}行字。"
 
 
-def talk(sentences: int, per_paragraph: int = 4) -> str:
-    """A talk of so many sentences."""
-    said = [sentence(n) for n in range(sentences)]
+def talk(sentences: int, per_paragraph: int = 4, *, first: int = 0) -> str:
+    """A talk of so many sentences, the first of them about item `first`."""
+    said = [sentence(n) for n in range(first, first + sentences)]
     groups = [said[i : i + per_paragraph] for i in range(0, sentences, per_paragraph)]
     return "\n\n".join("".join(group) for group in groups) + "\n"
 
 
-def missing(sentences: int, text: str) -> list[int]:
+def missing(sentences: int, text: str, *, first: int = 0) -> list[int]:
     """Items whose number, thing, place, negation or count are not in the text in this order."""
-    return [n for n in range(sentences) if not re.search(_pattern(n), text)]
+    return [n for n in range(first, first + sentences) if not re.search(_pattern(n), text)]
 
 
 def _pattern(n: int) -> str:

@@ -154,6 +154,13 @@ def test_an_answer_cut_short_is_not_argued_with(finish: str) -> None:
     assert "".join(o.text for o in outcomes) == GOOD
 
 
+def test_an_answer_that_keeps_to_no_limit_is_cut() -> None:
+    script = Script(GOOD * 100_000)
+    outcomes = one(script)
+    assert [o.status for o in outcomes] == ["kept", "kept"] and "repair" not in outcomes[0].ladder
+    assert all(len(o.rejected or "") < 50_000 for o in outcomes)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
