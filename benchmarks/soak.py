@@ -121,6 +121,7 @@ def report(
     lost = [n for at, text in enumerate(texts) for n in missing(SENTENCES, text, first=at * SENTENCES)]
     late, early = (statistics.median(mb for at, mb in seen if low < at / seconds <= high)
                    for low, high in ((0.75, 1.0), (0.25, 0.5)))  # fmt: skip
+    most = max(mb for _, mb in seen)
     spent = summary["usage"]
     charged = {kind: account[kind] for kind in ("calls", "input", "cached", "output")}
     charged["calls"] += account["counts"].get("content_filter", 0)  # an answer for us, without a price
@@ -135,7 +136,7 @@ def report(
         ("characters accounted for", characters == sum(map(len, sources)), f"{characters}"),
         ("spend is the server's account", all(spent[k] == charged[k] for k in charged), f"{spent} and {charged}"),
         ("answers lost on the way", True, f"{account['lost']}"),
-        ("memory, MB", late <= early * FLAT, f"second quarter {early:.0f}, last {late:.0f}, most {max(seen, key=lambda s: s[1])[1]}"),
+        ("memory, MB", late <= early * FLAT, f"second quarter {early:.0f}, last {late:.0f}, most {most}"),
     ]  # fmt: skip
     for name, holds, what in rows:
         print(f"{'ok' if holds else 'NOT'}\t{name}: {what}")

@@ -49,6 +49,9 @@ ANSWER_FACTOR, ANSWER_EXTRA = 2.0, 64
 # of them would be judged, journalled and shown.
 LONGEST_TOKEN = 16
 
+# Rounds of taking out what was not said.
+TAKEN_OUT = 3
+
 # A passage below this many tokens is not cut in two: half a sentence gives the model less to go on, not more.
 SMALLEST_TO_HALVE = 24
 
@@ -237,6 +240,8 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
     if _replay(attempt, request, hints, means):
         return
     await _try(attempt, request, "ask", means.ask, means)
+    if _take_out(attempt, means):
+        attempt.ladder.append("repair")
     for _ in range(repairs):
         if attempt.accepted or attempt.truncated or attempt.verdict is None:
             break
@@ -250,15 +255,11 @@ async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None
 
 
 async def _ask_for_stretches(attempt: _Attempt, spans: Sequence[tuple[int, int]], means: Means) -> None:
-    """Mend a draft: what was not said is taken out, and the clauses it got wrong are asked for and put in.
+    """Mend a draft: the clauses it got wrong are asked for and put in, and what was not said is taken out.
 
-    No call is made where taking out is enough. The clauses are asked for without what was said before them: beside half
-    a thought, a weak model writes that again.
+    The clauses are asked for without what was said before them: beside half a thought, a weak model writes that again.
     """
     attempt.ladder.append("repair")
-    _take_out(attempt, means)
-    if attempt.accepted:
-        return
     drafts = []
     for start, end in spans:
         text = attempt.text[start:end].strip()
@@ -270,18 +271,29 @@ async def _ask_for_stretches(attempt: _Attempt, spans: Sequence[tuple[int, int]]
         drafts.append(part.draft)
     attempt.draft = with_paragraphs(put_back(attempt.text, attempt.draft, spans, drafts), attempt.text)
     attempt.verdict = judge(attempt.text, attempt.draft, means)
+    _take_out(attempt, means)
     if attempt.answer is not None:
         attempt.answer = attempt.answer.model_copy(update={"text": attempt.draft})
 
 
-def _take_out(attempt: _Attempt, means: Means) -> None:
-    """Take what was not said, or said twice, out of a rejected draft, where the draft is accepted then."""
-    if attempt.verdict is None or attempt.accepted:
-        return
-    draft = without_invented(attempt.draft, attempt.verdict.findings)
-    verdict = judge(attempt.text, draft, means)
-    if verdict.accepted:
-        attempt.draft, attempt.verdict = draft, verdict
+def _take_out(attempt: _Attempt, means: Means) -> bool:
+    """Take what was not said, or said twice, out of a rejected draft, where the draft is accepted then.
+
+    It takes no call, so halves and answers that ran into their limit are mended so too. What is left may have a new
+    finding where the last one covered it.
+    """
+    draft, verdict = attempt.draft, attempt.verdict
+    for _ in range(TAKEN_OUT):
+        if verdict is None or verdict.accepted:
+            return False
+        shorter = without_invented(draft, verdict.findings)
+        if shorter == draft:
+            return False
+        draft, verdict = shorter, judge(attempt.text, shorter, means)
+        if verdict.accepted:
+            attempt.draft, attempt.verdict, attempt.truncated = draft, verdict, False
+            return True
+    return False
 
 
 def first_request(work: Work, passage: Passage, means: Means) -> Request:

@@ -126,7 +126,7 @@ def test_same_output_at_half_the_price(server: BatchServer, tmp_path: Path, expe
 
 def test_repairs_of_one_passage_go_together(server: BatchServer, tmp_path: Path) -> None:
     """First drafts, then repairs (whole, or several clauses at once), then both halves: three batches."""
-    go(server, folder_of(tmp_path), tmp_path / "out")
+    go(server, folder_of(tmp_path, sentences=48), tmp_path / "out")
     assert [len(job.lines) > 5 for job in server.begun()] == [True, True, True]
 
 

@@ -155,10 +155,30 @@ def test_an_answer_cut_short_is_not_argued_with(finish: str) -> None:
 
 
 def test_an_answer_that_keeps_to_no_limit_is_cut() -> None:
-    script = Script(GOOD * 100_000)
-    outcomes = one(script)
-    assert [o.status for o in outcomes] == ["kept", "kept"] and "repair" not in outcomes[0].ladder
+    outcomes = one(Script("这一天的天气很好，大家都去河边野餐了。" * 100_000))
+    assert [o.status for o in outcomes] == ["kept", "kept"]
     assert all(len(o.rejected or "") < 50_000 for o in outcomes)
+
+
+INVENTED = "接下来我们请下一位嘉宾上台，他会介绍公司明年在海外市场的扩张计划。"
+
+
+@pytest.mark.parametrize("answer", [GOOD + INVENTED, GOOD + GOOD, INVENTED + GOOD, GOOD * 9])
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_what_was_not_said_is_taken_out_without_a_call(answer: str, finish: str) -> None:
+    script = Script(Answer(text=answer, finish=finish))
+    [outcome] = one(script, ladder=Ladder(repairs=0, halves=False))
+    assert (outcome.status, outcome.text, outcome.ladder) == ("repaired", GOOD, ("ask", "repair"))
+    assert len(script.requests) == 1
+
+
+def test_halves_are_mended_so_too() -> None:
+    def answer(passage: str) -> str:
+        return "水泵。" if len(passage) == len(GOOD) else passage + INVENTED
+
+    outcomes = one(Script(answer), ladder=Ladder(repairs=0))
+    assert [o.ladder for o in outcomes] == [("ask", "half", "ask", "repair"), ("half", "ask", "repair")]
+    assert "".join(o.text for o in outcomes) == GOOD
 
 
 @pytest.mark.parametrize(
@@ -168,8 +188,6 @@ def test_an_answer_that_keeps_to_no_limit_is_cut() -> None:
         "   \n",
         "抱歉，我无法处理这段内容。",
         "<think>这段话要改",
-        GOOD + "接下来我们请下一位嘉宾上台，他会介绍公司明年在海外市场的扩张计划。",
-        GOOD + GOOD,
         GOOD.replace("下周", "上周五"),
         GOOD.replace("已经恢复", "没有恢复"),
         "The pump broke last night and the water is back this morning.",

@@ -72,12 +72,10 @@ def _numbers_of(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> list[
     if not gone or _same_digits(old, here) or _stutter(g, lost, source, draft):
         return []
     english = any(f < "\u3400" for f in source.forms[max(0, g.a - 1) : g.a] + source.forms[g.b : g.b + 1])
-    certain = _unscaled(old, here) or (
-        _alone(g, source, draft)
-        and not _slight(lost, here, source)
-        and not _taken_back(lost[-1], source)
-        and not (len(old) * len(here) <= PAIRS and any(_grown(o, n, english) for o in old for n in here))
-    )
+    cut_short = len(old) * len(here) <= PAIRS and any(_grown(o, n, english) for o in old for n in here)
+    excused = cut_short or _slight(lost, here, source) or _taken_back(lost[-1], source)
+    overwritten = _unscaled(old, here) or _zeroed(g, lost, source, draft)
+    certain = overwritten or (_alone(g, source, draft) and not excused)
     kind = "number" if certain else "number?"
     return [Segment(kind, WEIGHT * (b - a), a, b, g.c, g.d) for a, b in _runs(gone)]
 
@@ -169,6 +167,15 @@ def _unscaled(old: list[str], new: list[str]) -> bool:
         return len(old[0]) >= len(new[0])
     digits = [f[1:].replace(".", "").rstrip("0") for f in (old[0], new[0])]
     return digits[0] == digits[1] and len(old[0]) - len(new[0]) >= 2
+
+
+def _zeroed(g: Gap, lost: list[int], source: Tokens, draft: Tokens) -> bool:
+    """9077 became 0077: not cut short, since as many digits are written."""
+    if len(lost) != 1:
+        return False
+    old = source.text[slice(*source.span(lost[0], lost[0] + 1))]
+    new = [draft.text[slice(*draft.span(i, i + 1))] for i in range(g.c, g.d) if draft.forms[i][0] == NUMBER]
+    return len(new) == 1 and new[0][0] == "0" != old[0] and len(new[0]) == len(old) and (old + new[0]).isdigit()
 
 
 def _grown(old: str, new: str, english: bool) -> bool:

@@ -262,7 +262,8 @@ def left_out(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment
         said = [f for f in source.forms[g.a : g.b] if f < "\u0250" and f[0].isalpha() and weight_of(f) >= NAMED_WEIGHT]
         if len(said) < 2 or not set(said).isdisjoint(draft.forms):
             continue
-        gone = sum(map(weight_of, draft.forms[g.c : g.d])) <= STUMP
+        came = draft.forms[g.c : g.d]
+        gone = sum(map(weight_of, came)) <= STUMP and not (came and _has_like("".join(came), ["".join(said)]))
         if gone and not bracketed(Segment("term", 0, *g.span), source):
             found.append(Segment("term", sum(map(weight_of, said)), *g.span))
     return found
