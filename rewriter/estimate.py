@@ -14,6 +14,7 @@ from rewriter.fixes import detect_language
 from rewriter.formats import Source
 from rewriter.glossary import Glossary
 from rewriter.history import MESSAGE_TOKENS, REPLY_TOKENS, Factors, History
+from rewriter.money import BATCH
 from rewriter.passages import DEFAULT_BUDGET
 from rewriter.pipeline import Means, Work, first_request, prepare, replayed
 from rewriter.purse import MessageTokens
@@ -30,7 +31,8 @@ def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
 
     `cached` passages have a stored answer and `replayed` ones a near passage's rewrite: they take no tokens. `input`
     and `output` are the tokens to expect, repairs included as past runs with this model and style had them; `*_least`
-    and `*_most` the range, narrower the more passages there are. `history` is how many past passages it rests on.
+    and `*_most` the range, narrower the more passages there are. `history` is how many past passages it rests on. With
+    `batch` the price is that of the provider's batch interface, repairs too.
     """
     counts = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "replayed": 0}
     tokens, asked = [0, 0], 0
@@ -80,7 +82,8 @@ def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[s
     known = past.passages if past else 1
     share = SIGMAS * factors.spread * (math.sqrt(1 / max(1, asked)) + math.sqrt(1 / max(1, known)))
     least, most = (_usage(taken * by, given * by, factors) for by in (max(0.0, 1 - share), 1 + share))
-    price = Price(choice)
+    price, batch = Price(choice), rewriter.settings.engine == "provider-batch"
+    name = choice.model + BATCH if batch else choice.model
     return {
         "input": expected.input,
         "output": expected.output,
@@ -90,9 +93,10 @@ def _with_range(rewriter: Rewriter, tokens: Sequence[int], asked: int) -> dict[s
         "output_most": most.output,
         "history": past.passages if past else 0,
         "model": choice.model,
-        "cost": price({choice.model: expected}),
-        "cost_least": price({choice.model: least}),
-        "cost_most": price({choice.model: most}),
+        "batch": batch,
+        "cost": price({name: expected}),
+        "cost_least": price({name: least}),
+        "cost_most": price({name: most}),
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from rewriter.errors import OutputError, UsageError
 
 JOURNAL = "run.jsonl"
+BATCHES = "batches.jsonl"  # what was given to a provider's batch interface
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 

@@ -21,7 +21,7 @@ from rewriter.errors import BudgetExceeded, InputError, Interrupted, RewriterErr
 from rewriter.estimate import expected_of
 from rewriter.formats import Source
 from rewriter.history import Observer
-from rewriter.journal import JOURNAL, Journal
+from rewriter.journal import BATCHES, JOURNAL, Journal
 from rewriter.past import Past
 from rewriter.pipeline import Means, Work, first_request
 from rewriter.records import Outcome, Passage, Usage
@@ -29,7 +29,6 @@ from rewriter.settings import fingerprint
 
 SUMMARY = "summary.json"
 STDIN_COPY = "stdin.input"
-BATCHES = "batches.jsonl"
 OWN_FILES = frozenset({JOURNAL, SUMMARY, STDIN_COPY, BATCHES})
 EXIT_OK, EXIT_FAILED, EXIT_KEPT = 0, 1, 3
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from rewriter.errors import InputError
-from rewriter.journal import JOURNAL, is_open, read_journal
+from rewriter.journal import BATCHES, JOURNAL, is_open, parse, read_journal, read_lines
 from rewriter.money import cost_of
 from rewriter.records import STATUSES, Record, Usage
 from rewriter.summary import added, dump, total, undump
+
+# Batches whose answers are in the cache, the answers in them and the requests that got none; batches that the provider
+# works on, those that wait for room there, and the requests of both.
+BATCH_COUNTS = ("collected", "answered", "failed", "with_provider", "waiting", "requests_open")
 
 State = Literal["running", "stopped", "finished"]
 
@@ -20,7 +25,8 @@ State = Literal["running", "stopped", "finished"]
 class RunStatus(Record):
     """A run at a moment. `passages` counts outcomes by status, of files finished and not; `passages_in_all` is what the
     files begun have, and for the rest by their size. `rate` is passages a second and `left` seconds, of the execution
-    that is running (None where none is). `cost` is in dollars, None where a price is not known.
+    that is running (None where none is). `cost` is in dollars, None where a price is not known. `batches` counts those
+    at a provider and their requests (see BATCH_COUNTS); empty where the run has none.
     """
 
     folder: str
@@ -35,6 +41,7 @@ class RunStatus(Record):
     usage: Usage
     spent: dict[str, dict[str, int]]
     cost: float | None
+    batches: dict[str, int]
     rate: float | None
     left: float | None
 
@@ -108,9 +115,38 @@ def status(folder: Path) -> RunStatus:
         usage=total(spent),
         spent=dump(spent),
         cost=0.0 if seen.embedded else cost_of(spent),
+        batches=_batches(folder / BATCHES),
         rate=rate and round(rate, 3),
         left=rate and round((in_all - sum(counts.values())) / rate, 1),
     )
+
+
+def _batches(path: Path) -> dict[str, int]:
+    """What has become of the requests given to a provider's batch interface."""
+    counts: Counter[str] = Counter()
+    known: dict[str, tuple[int, bool]] = {}  # requests, and whether the provider has begun the batch
+
+    def written(batch: dict[str, Any]) -> None:
+        known[str(batch["token"])] = int(batch["requests"]), False
+
+    for _, line in read_lines(path):
+        event = parse(line) or {"event": ""}
+        token = str(event.get("token", ""))
+        if event["event"] == "written":
+            written(event)
+        elif event["event"] in {"submitted", "refused"} and token in known:
+            known[token] = known[token][0], event["event"] == "submitted"
+        elif event["event"] in {"split", "dropped", "collected"}:
+            known.pop(token, None)
+            for part in event.get("into", ()):
+                written(part)
+            counts["collected"] += event["event"] == "collected"
+            counts["answered"] += int(event.get("answered", 0))
+            counts["failed"] += sum(len(keys) for keys in event.get("failed", {}).values())
+    counts["with_provider"] = sum(begun for _, begun in known.values())
+    counts["waiting"] = len(known) - counts["with_provider"]
+    counts["requests_open"] = sum(requests for requests, _ in known.values())
+    return {name: counts[name] for name in BATCH_COUNTS} if known or counts["collected"] else {}
 
 
 def _in_all(seen: _Seen, found: int) -> int:
@@ -136,6 +172,12 @@ def lines(found: RunStatus) -> list[str]:
         f"passages: {done} of {found.passages_in_all}: {counts or 'none yet'}",
         f"tokens: {found.usage.input} in, {found.usage.output} out in {found.usage.calls} calls, {price}",
     ]
+    if found.batches:
+        b = found.batches
+        said.append(
+            f"batches: {b['collected']} collected ({b['answered']} answers, {b['failed']} requests without one), "
+            f"{b['with_provider']} with the provider, {b['waiting']} waiting; {b['requests_open']} requests open"
+        )
     if found.rate and found.left is not None:
         said.append(f"{found.rate:.2f} passages a second; about {found.left / 60:.0f} min left")
     elif found.state == "stopped":

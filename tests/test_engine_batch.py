@@ -31,11 +31,13 @@ from rewriter.engines import open_engine
 from rewriter.engines.batch import MOST_TRIES, BatchEngine
 from rewriter.engines.batch_log import Batch, BatchLog
 from rewriter.errors import ModelConfigError, ModelUnavailable, RewriterError, UsageError
+from rewriter.estimate import estimate
 from rewriter.formats import discover
 from rewriter.model.retry import RetryPolicy
 from rewriter.progress import Plain
 from rewriter.records import Usage
 from rewriter.run import Run
+from rewriter.status import lines, status
 from talks import talk
 
 ROOT = Path(__file__).parent.parent
@@ -136,6 +138,37 @@ def test_repairs_live(server: BatchServer, tmp_path: Path, expected: Expected) -
     assert outputs(tmp_path / "out") == files and tokens(summary["spent"]) == tokens(local["spent"])
     assert len(server.begun()) == 1
     assert sum(server.executed.values()) + len(server.chats) == local["calls_now"]
+
+
+def test_status_tells_how_batches_stand(server: BatchServer, tmp_path: Path) -> None:
+    """Killed while the provider works, and after the same command has ended."""
+    out = tmp_path / "out"
+    gate = server.hold("look:before", 0)
+    process = start(server, folder_of(tmp_path), out)
+    assert gate.reached.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    gate.open()
+    stopped = status(out)
+    assert stopped.state == "stopped" and stopped.batches["with_provider"] == 1
+    assert stopped.batches["requests_open"] > 5 and stopped.batches["collected"] == 0
+    assert "1 with the provider" in "\n".join(lines(stopped))
+    process = start(server, folder_of(tmp_path), out)
+    process.communicate(timeout=60)
+    done = status(out)
+    assert done.state == "finished" and done.batches["requests_open"] == done.batches["waiting"] == 0
+    assert done.batches["answered"] == sum(server.executed.values()) and done.batches["collected"] == 3
+
+
+def test_an_estimate_has_the_price_of_batches(tmp_path: Path) -> None:
+    sources = discover([str(folder_of(tmp_path))])
+    with BatchServer() as server:
+        calls, batch = (
+            estimate(Rewriter(base_url=server.base_url, model=MODEL, use_cache=False, engine=engine), sources)
+            for engine in ("local", "provider-batch")
+        )
+    assert batch["batch"] and not calls["batch"] and batch["input"] == calls["input"]
+    assert batch["cost"] == pytest.approx(calls["cost"] / 2, abs=2e-6) and batch["cost_most"] < calls["cost_most"]
 
 
 @pytest.mark.parametrize("similar", ["off", "verified"])

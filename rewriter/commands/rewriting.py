@@ -87,12 +87,21 @@ def rewrite(
     summary = run.last_summary
     say(summary) if as_json else print_summary(summary, out)
     if report:
-        from rewriter.report.page import write_report
-
-        click.echo(str(write_report(Path(out))), err=as_json)
+        print_report(out, as_json)
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
+
+
+def print_report(out: str, as_json: bool) -> None:
+    """Write the page; what hinders that does not undo the run."""
+    from rewriter.errors import InputError, OutputError
+    from rewriter.report.page import write_report
+
+    try:
+        click.echo(str(write_report(Path(out))), err=as_json)
+    except (InputError, OutputError) as error:
+        click.echo(f"No report was written: {error}", err=True)
 
 
 def print_summary(summary: dict[str, Any], out: str) -> None:
@@ -142,6 +151,7 @@ def term_counts(terms: dict[str, dict[str, int]]) -> str:
 @click.command(cls=Command, epilog="Example:\nrewriter estimate talk.txt --model gpt-4.1-mini --json")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_options
+@click.option("--engine", type=click.Choice(["local", "provider-batch", "ray"]), help="As in rewrite")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Passages, tokens and cost of rewriting, from the real input, with the cache taken into account."""
@@ -170,9 +180,8 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
     if plan["cost"] is None:
         click.echo(f"cost: unknown, no price for {plan['model']}; add one under [prices] in rewriter.toml")
     else:
-        click.echo(
-            f"cost: ${plan['cost']:.4f} (${plan['cost_least']:.4f} to ${plan['cost_most']:.4f}, {plan['model']})"
-        )
+        priced = f"{plan['model']}, in batches" if plan["batch"] else plan["model"]
+        click.echo(f"cost: ${plan['cost']:.4f} (${plan['cost_least']:.4f} to ${plan['cost_most']:.4f}, {priced})")
 
 
 @click.command(cls=Command, epilog="Example:\nrewriter split talk.txt --json")
