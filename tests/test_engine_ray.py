@@ -137,3 +137,23 @@ def test_what_the_cluster_cannot_do_is_said(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no Ray cluster at 127\.0\.0\.1:9"):
             go(server, folder_of(tmp_path, 1, 4), tmp_path / "out", engine="ray", address="127.0.0.1:9")
         assert server.requests == []
+
+
+def test_accepted_rewrites_are_kept_for_replays(cluster: Any, tmp_path: Path) -> None:
+    """A run on the cluster, a word changed in every file, the cluster again: no call is needed."""
+    folder = folder_of(tmp_path, 2, 12)
+    with FaultyServer() as server:
+        options = {
+            "engine": "ray",
+            "address": cluster.address,
+            "cache": str(tmp_path / "shared"),
+            "similar": "verified",
+        }
+        go(server, folder, tmp_path / "first", **options)
+        for path in folder.glob("*.txt"):
+            path.write_text(path.read_text(encoding="utf-8").replace("木箱", "木桶", 1), encoding="utf-8")
+        asked = len(server.requests)
+        _, summary = go(server, folder, tmp_path / "second", **options)
+    replayed = summary["passages"]["replayed"]  # the changed passages, and those that have them before them
+    assert 2 <= replayed <= 4 and summary["passages"]["cached"] > 2
+    assert len(server.requests) == asked

@@ -252,11 +252,16 @@ class Worker:
         """No call begins here from now on."""
         self._rewriter.stop(error)
 
-    async def rewrite(self, work: Work, language: str) -> list[Outcome]:
-        """The outcomes of the one passage in an excerpt."""
+    async def rewrite(self, work: Work, language: str, before: float | None) -> list[Outcome]:
+        """The outcomes of the one passage in an excerpt; replays draw on what was kept `before` (see Rewriter)."""
         if language not in self._means:
+            self._rewriter.replays_before = before
             self._means[language] = self._rewriter.means(language)
-        return await rewrite_passage(work, work.passages[0], self._means[language])
+        means = self._means[language]
+        outcomes = await rewrite_passage(work, work.passages[0], means)
+        if means.replays is not None:
+            means.replays.done()
+        return outcomes
 
 
 class _WorkerRewriter(Rewriter):
@@ -347,7 +352,8 @@ class RayPlace:
         self._load[number] += 1
         try:
             with _causes():
-                found: list[Outcome] = await self.workers[number].rewrite.remote(excerpt, language)
+                before = self._rewriter.replays_before
+                found: list[Outcome] = await self.workers[number].rewrite.remote(excerpt, language, before)
                 return found
         finally:
             self._load[number] -= 1
