@@ -18,7 +18,6 @@ from rewriter.errors import ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
-from rewriter.passages import DEFAULT_BUDGET
 from rewriter.pipeline import How, Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
 from rewriter.purse import MessageTokens, Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
@@ -218,7 +217,7 @@ class Rewriter:
         """Tokens of a passage at most: as set, or what suits the model."""
         if self.settings.budget:
             return self.settings.budget
-        return prompting.EMBEDDED_BUDGET if self.choice.embedded else DEFAULT_BUDGET
+        return prompting.EMBEDDED_BUDGET if self.choice.embedded else prompting.ENDPOINT_BUDGET
 
     @property
     def concurrency(self) -> int:

@@ -384,8 +384,14 @@ def request_for(model: str, messages: Messages, tokens: int, means: Means) -> Re
 
 def judge(source: str, draft: str, means: Means) -> Verdict:
     """The checker's verdict under the style's policy."""
+    terms = means.glossary.within(source, draft)
     return checks.check(
-        source, draft, style=means.style.name, policy=means.style.policy, glossary=means.glossary, lang=means.language
+        source,
+        draft,
+        style=means.style.name,
+        policy=means.style.policy,
+        glossary=terms if terms.canonicals() else None,
+        lang=means.language,
     )
 
 

@@ -28,6 +28,10 @@ NEUTRAL = "any"
 # Tokens of a passage when the embedded model rewrites: the smallest budget at which it does not go on by itself where a
 # passage stops; the table is in docs/styles.md.
 EMBEDDED_BUDGET = 100
+# The same for a model behind an endpoint. Each passage carries the prompt (about 700 tokens, too few for providers to
+# cache): at 250 tokens a character costs a third more of them, at 800 a third less, and more is lost where a passage is
+# kept. benchmarks/rivals_runs.py counts them.
+ENDPOINT_BUDGET = 400
 
 # Code points of what was said before that a prompt may carry: two Chinese sentences. More costs input tokens on every
 # call and gives a weak model more that it may copy into its answer.

@@ -17,6 +17,7 @@ from rewriter.checks.align import align
 from rewriter.checks.disfluency import EN_SOUNDS, ZH_SOUNDS
 from rewriter.checks.normalise import Coder, Tokens
 from rewriter.errors import InputError, StyleError
+from rewriter.glossary import Glossary
 
 CASES = Path(__file__).parent / "cases"
 
@@ -27,7 +28,8 @@ def load(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("case", load("checks.json"))
 def test_case(case: dict[str, Any]) -> None:
-    verdict = check(case["source"], case["draft"], style=case.get("style", "clean"))
+    terms = Glossary.from_terms(case["terms"]).within(case["source"], case["draft"]) if "terms" in case else None
+    verdict = check(case["source"], case["draft"], style=case.get("style", "clean"), glossary=terms)
     assert verdict.accepted == case["accepted"], verdict.findings
     if "warns" in case:
         assert case["warns"] in [f.kind for f in verdict.findings if f.severity == "warn"]
@@ -170,7 +172,7 @@ def test_alignment_tiles_both_sides(source: str, draft: str) -> None:
     assert (a, c) == (len(here), len(there))
 
 
-class Glossary:
+class Listed:
     def aliases(self) -> dict[str, str]:
         return {"小鹰车间": "Falcon", "拆GBT": "ChatGPT"}
 
@@ -181,10 +183,10 @@ class Glossary:
 def test_alias_and_canonical_are_equal() -> None:
     source = "昨天小鹰车间停电，工程师用拆GBT写了一份停电报告，今天上午寄给总公司。"
     draft = "昨天Falcon停电，工程师用ChatGPT写了一份停电报告，今天上午寄给总公司。"
-    verdict = check(source, draft, glossary=Glossary())
+    verdict = check(source, draft, glossary=Listed())
     assert verdict.accepted
     assert not verdict.findings
-    lost = check(source, draft.replace("工程师用ChatGPT写了一份停电报告，", ""), glossary=Glossary())
+    lost = check(source, draft.replace("工程师用ChatGPT写了一份停电报告，", ""), glossary=Listed())
     assert not lost.accepted
     assert all(source[slice(*f.source)] == f.source_text for f in lost.findings if f.source)
 

@@ -20,8 +20,12 @@ from rewriter.records import Verdict
 __all__ = ["POLICIES", "Policy", "Terms", "check", "check_jsonl", "checks_version"]
 
 
+# Aliases with their canonical forms, and all canonical forms; folded.
+Spellings = tuple[Mapping[str, str], frozenset[str]]
+
+
 class Terms(Protocol):
-    """What the guard needs of a glossary."""
+    """What the guard needs of a glossary. Of a big one give it what occurs in the pair: see `Glossary.within`."""
 
     def aliases(self) -> Mapping[str, str]:
         """Misheard form to canonical spelling."""
@@ -46,22 +50,26 @@ def check(
     The verdict depends on the texts, the policy and the glossary alone; `lang` is accepted for callers that know it,
     scripts are told from the text. Raises StyleError for an unknown policy.
     """
-    return _check(source, draft, policy_for(style, policy), _aliases(glossary))
+    return _check(source, draft, policy_for(style, policy), _folded(glossary))
 
 
-def _aliases(glossary: Terms | None) -> Mapping[str, str] | None:
-    from rewriter.checks.normalise import fold_aliases
+def _folded(glossary: Terms | None) -> Spellings | None:
+    from rewriter.checks.normalise import fold, fold_aliases
 
-    return fold_aliases(glossary.aliases()) if glossary is not None else None
+    if glossary is None:
+        return None
+    return fold_aliases(glossary.aliases()), frozenset(map(fold, glossary.canonicals()))
 
 
-def _check(source: str, draft: str, policy: Policy, aliases: Mapping[str, str] | None) -> Verdict:
+def _check(source: str, draft: str, policy: Policy, spellings: Spellings | None) -> Verdict:
     from rewriter.checks.judge import judge
     from rewriter.checks.normalise import Tokens, coder, remembered
 
     codes = coder()
-    here = remembered(source, codes) if aliases is None else Tokens(source, codes, aliases)
-    return judge(here, Tokens(draft, codes, aliases), policy)
+    if spellings is None:
+        return judge(remembered(source, codes), Tokens(draft, codes), policy)
+    aliases, names = spellings
+    return judge(Tokens(source, codes, aliases), Tokens(draft, codes, aliases), policy, names)
 
 
 def check_jsonl(
@@ -78,11 +86,11 @@ def check_jsonl(
     that is not such a pair.
     """
     rules = policy_for(style, policy)
-    aliases = _aliases(glossary)
+    spellings = _folded(glossary)
     for number, line in enumerate(lines, first):
         if line.strip():
             pair = _pair(line, number)
-            verdict = _check(pair["source"], pair["rewrite"], rules, aliases)
+            verdict = _check(pair["source"], pair["rewrite"], rules, spellings)
             yield {"id": pair["id"], **verdict.model_dump()}
 
 

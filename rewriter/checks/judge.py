@@ -17,8 +17,8 @@ DUE = 40
 STRANGERS = 2
 
 
-def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
-    """Compare, weigh and decide."""
+def judge(source: Tokens, draft: Tokens, policy: Policy, terms: frozenset[str] = frozenset()) -> Verdict:
+    """Compare, weigh and decide. `terms` are names that a glossary has, folded."""
     same = source.code == draft.code
     if same and source.text == draft.text:
         return Verdict(accepted=True, score=1.0, findings=_untouched(source, policy))
@@ -34,7 +34,7 @@ def judge(source: Tokens, draft: Tokens, policy: Policy) -> Verdict:
         found = [Segment("lost", whole, 0, len(source), 0, 0, place="whole")]
     found += facts.numbers(gaps, source, draft)
     found += negations.negations(gaps, source, draft)
-    found += names.changed(gaps, source, draft)
+    found += names.changed(gaps, source, draft, terms)
     found += contraries.contraries(gaps, source, draft)
     found += marks.put_in(gaps, source, draft)
     found += marks.doubled(gaps, draft)

@@ -87,11 +87,11 @@ def grade(word: str) -> int:
     return NAME if word[-1] in _TITLE_ENDS and _TITLED.fullmatch(word) else 0
 
 
-def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]:
+def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens, terms: frozenset[str] = frozenset()) -> list[Segment]:
     """Runs replaced by others that neither look nor sound like them: "term" where a name became another.
 
     Other words replaced so are "changed", which warns in most policies: without knowing what words mean, a slip and a
-    synonym look the same.
+    synonym look the same. `terms` are certain names: a glossary's, folded.
     """
     found = []
     times = Counter((source.code[g.a : g.b], draft.code[g.c : g.d]) for g in gaps if g.b > g.a and g.d > g.c)
@@ -106,7 +106,7 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
         if light and (len(old) + len(new) > SHORTEST_NAME or min(old + new) < "\u3400"):
             continue  # but 中, grammar elsewhere, may be all that went of 中国
         weight = min(sum(map(weight_of, old)), sum(map(weight_of, new)))
-        term = _term(g, source, draft, distance(gaps, k))
+        term = _term(g, source, draft, distance(gaps, k), terms)
         again = times[source.code[g.a : g.b], draft.code[g.c : g.d]] > 1
         if not term and (_unusual(g, source, draft) or (again and _throughout(g, source, draft))):
             term = g.span
@@ -117,14 +117,16 @@ def changed(gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> list[Segment]
     return found
 
 
-def _term(g: Gap, source: Tokens, draft: Tokens, calm: int) -> tuple[int, int, int, int] | None:
+def _term(g: Gap, source: Tokens, draft: Tokens, calm: int, terms: frozenset[str]) -> tuple[int, int, int, int] | None:
     """The tokens of the name that went and of the one that came, if names were exchanged here."""
     whole = (g.a, g.b, g.c, g.d)
     latin = any(f < "\u0250" for f in draft.forms[g.c : g.d])
-    if latin and _latin_exchanged(g, source, draft):
+    if latin and _latin_exchanged(g, source, draft, terms):
         return whole
     if g.alike >= sound.ALIKE:
         return None
+    if not latin and "".join(draft.forms[g.c : g.d]) in terms:
+        return whole  # a name of the glossary, where nothing like it was said
     if latin and _put_in(g, source, draft, calm):
         return whole
     if min(g.b - g.a, g.d - g.c) < SHORTEST_NAME:
@@ -276,11 +278,17 @@ def distance(gaps: Sequence[Gap], k: int) -> int:
     return min(before, after)
 
 
-def _latin_exchanged(g: Gap, source: Tokens, draft: Tokens) -> bool:
-    """Did a name in Latin letters come, and another go, neither of which has its like on the other side?"""
+def _latin_exchanged(g: Gap, source: Tokens, draft: Tokens, terms: frozenset[str]) -> bool:
+    """Did a name in Latin letters come, and another go, neither of which has its like on the other side?
+
+    Of a name of the glossary, which the model was offered for its sound, less of it must be heard.
+    """
     if max(g.b - g.a, g.d - g.c) > LONGEST_LATIN:
         return False
-    came = [r for r in _latin_names(draft, g.c, g.d) if not _has_like(r, source.forms[g.a : g.b])]
+    old, known = source.forms[g.a : g.b], "".join(draft.forms[g.c : g.d]) in terms
+    if known and _has_like("".join(draft.forms[g.c : g.d]), old, NAME_LIKE):
+        return False
+    came = [r for r in _latin_names(draft, g.c, g.d) if not _has_like(r, old)]
     return bool(came) and any(not _has_like(r, draft.forms[g.c : g.d]) for r in _latin_names(source, g.a, g.b))
 
 

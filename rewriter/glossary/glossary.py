@@ -27,6 +27,21 @@ Paths = Sequence[Path | str] | Path | str
 MATCHES_HELD = 1024
 
 
+class Occurring:
+    """Part of a glossary, as the guard takes it."""
+
+    def __init__(self, aliases: Mapping[str, str], canonicals: Collection[str]) -> None:
+        self._aliases, self._canonicals = aliases, canonicals
+
+    def aliases(self) -> Mapping[str, str]:
+        """Misheard form to canonical form."""
+        return self._aliases
+
+    def canonicals(self) -> Collection[str]:
+        """Canonical forms."""
+        return self._canonicals
+
+
 class Glossary:
     """An immutable set of terms; its indexes are built when they are first needed."""
 
@@ -112,6 +127,14 @@ class Glossary:
         text, fixes = mended(rewrite, self.certain_hits(rewrite))
         said = report(self.match(source), self.match(text, sound=False), source, text)
         return Applied(text=text, fixes=fixes, report=said, findings=findings(said, text))
+
+    def within(self, *texts: str) -> Occurring:
+        """The terms and aliases that stand in the texts, for the guard: of a big glossary hardly any do."""
+        found = [(text[hit.start : hit.end], hit) for text in texts for hit in self.match(text, sound=False)]
+        return Occurring(
+            {form: hit.canonical for form, hit in found if hit.how == "alias"},
+            frozenset(hit.canonical for _, hit in found),
+        )
 
     def aliases(self) -> Mapping[str, str]:
         """Misheard form to canonical form."""
