@@ -149,8 +149,8 @@ def test_an_edit_asks_only_where_it_fell(similar: str, server: FaultyServer, sou
 
 
 def test_limit_leaves_the_rest_as_it_was(server: FaultyServer, source: Path, tmp_path: Path) -> None:
-    _, summary, _ = go(server, source, tmp_path / "out", limit=2)
-    assert summary["passages"]["rewritten"] == 2
+    _, summary, _ = go(server, source, tmp_path / "out", limit=1)
+    assert summary["passages"]["rewritten"] == 1
     assert summary["characters"]["beyond_limit"] > 0
     assert missing(24, (tmp_path / "out" / "talk.txt").read_text(encoding="utf-8")) == []
 
