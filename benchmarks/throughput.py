@@ -1,6 +1,7 @@
 """How near to what the calls allow does a whole run come, with many calls at once?
 
-    python benchmarks/throughput.py TALK.txt [--runs 3] [--calls 64x0.5 256x2 256x0.5] [--glossary FILE]
+    python benchmarks/throughput.py TALK.txt [--runs 3] [--calls 64x0.5 256x2 256x0.5] [--seconds 20] [--budget N]
+        [--glossary FILE]
 
 The whole command runs, fixes to journal, glossary and cache included, against `mock_server.py` in a process of its own
 that answers each call after so many seconds: `64x0.5` is 64 calls at once of half a second, of which 128 a second are
@@ -27,7 +28,6 @@ from runs import command, copies
 
 from rewriter.fixes import fix
 
-SECONDS = 20  # a run at the ideal
 EVERY = 0.1  # seconds between two looks at the server's count
 
 
@@ -40,12 +40,12 @@ class Shares(NamedTuple):
     processor: float
 
 
-def measure(talk: str, tmp: Path, calls: int, latency: float, more: list[str]) -> Shares:
-    """One run of so many calls at once."""
+def measure(talk: str, tmp: Path, calls: int, latency: float, seconds: float, more: list[str]) -> Shares:
+    """One run of so many calls at once, that would take so many seconds at the ideal."""
     ideal = calls / latency
     probe = tmp / "probe"
     each = passages_of(talk, probe, more)
-    files = max(2, round(SECONDS * ideal / each))
+    files = max(2, round(seconds * ideal / each))
     copies(talk, tmp / "in", files=files)
     with mock(latency) as url:
         arguments = command(tmp / "in", tmp / "out", tmp / "cache", url, "--concurrency", str(calls), *more)
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("talk", type=Path)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--calls", nargs="+", default=["64x0.5", "256x2", "256x0.5"])
+    parser.add_argument("--seconds", type=float, default=20, help="that a run would take at the ideal")
     parser.add_argument("--glossary", type=Path)
     parser.add_argument("--budget", type=int)
     options = parser.parse_args()
@@ -95,7 +96,7 @@ def main() -> None:
         found = []
         for _ in range(options.runs):
             with tempfile.TemporaryDirectory() as folder:
-                found.append(measure(talk, Path(folder), int(calls), float(latency), more))
+                found.append(measure(talk, Path(folder), int(calls), float(latency), options.seconds, more))
         middle = Shares(*map(statistics.median, zip(*found, strict=True)))
         shares = " | ".join(f"{share:.0%}" for share in middle[:3])
         print(f"| {calls} x {latency} s | {shares} | {middle.processor:.1f} |", flush=True)

@@ -9,6 +9,7 @@ import pytest
 
 from rewriter.cache import PassageCache
 from rewriter.cli import main
+from rewriter.commands.cache import size
 from rewriter.records import Answer, Usage
 
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -75,3 +76,31 @@ def test_import_tells_what_it_left_out(capsys: pytest.CaptureFixture[str]) -> No
     run(capsys, "clear", "--yes")
     code, out, err = run(capsys, "import", "a.jsonl")
     assert (code, out) == (0, "1 entries added\n") and "1 lines" in err
+
+
+@pytest.mark.parametrize("command", [["stats"], ["verify"], ["prune", "--max-bytes", "1GB"], ["export", "x.jsonl"]])
+def test_looking_makes_no_cache(
+    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = run(capsys, *command)
+    assert code == 1 and "There is no cache here" in errors and not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_"), [("0", 0), ("1500", 1500), ("2kb", 2000), ("1.5 MB", 1_500_000), ("3G", 3 * 10**9)]
+)
+def test_sizes_may_have_units(said: str, bytes_: int) -> None:
+    assert size(said) == bytes_
+
+
+@pytest.mark.parametrize("said", ["", "GB", "1 XB", "-5", "1e9", "ten"])
+def test_what_is_no_size_is_said(said: str, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    code, _, errors = run(capsys, "prune", f"--max-bytes={said}")
+    assert code == 2 and "is no size" in errors
+
+
+def test_prune_counts_passages_too(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    with PassageCache("c") as cache:
+        cache.remember("ab" * 32, "嗯今天讲渡口。", "今天讲渡口。", Answer(text="今天讲渡口。"))
+    assert run(capsys, "prune", "--max-bytes", "0")[1] == "2 entries and passages removed\n"

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from rewriter.commands.base import Group, say
+
+if TYPE_CHECKING:
+    from rewriter.cache import PassageCache
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", re.IGNORECASE)
 
 
 @click.group(cls=Group)
@@ -19,6 +27,27 @@ def cache() -> None:
 def cache_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which cache folder."""
     return click.option("--cache", "folder", metavar="DIR", help="The cache folder, if not the user's own.")(command)
+
+
+@contextmanager
+def existing(folder: str | None, *, make: bool = False) -> Iterator[PassageCache]:
+    """The cache that is meant, which must be there already unless `make`; what it has to say comes last."""
+    from rewriter.cache import open_cache
+
+    with open_cache(folder, make=make) as store:
+        try:
+            yield store
+        finally:
+            for notice in store.notices:
+                click.echo(notice, err=True)
+
+
+def size(said: str) -> int:
+    """Bytes, with or without a unit of thousands: 500000000, 500MB, 1.5 GB."""
+    found = _SIZE.fullmatch(said)
+    if found is None:
+        raise click.BadParameter(f"{said!r} is no size; say for example 500MB or 2GB.")
+    return round(float(found[1]) * _UNITS[found[2].upper()])
 
 
 class Named(NamedTuple):
@@ -33,10 +62,9 @@ class Named(NamedTuple):
 @click.option("--json/--text", "as_json", default=True, help="JSON (the default), or lines for a person.")
 def stats(folder: str | None, as_json: bool) -> int:
     """What is there (entries, bytes, models, styles) and what it saved: hits, tokens and money of all runs."""
-    from rewriter.cache import open_cache
     from rewriter.money import cost
 
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         held = store.stats(lambda model, usage: cost(usage, Named(model)))
         found = {"path": str(store.path), **held.model_dump(mode="json")}
     say(found) if as_json else print_stats(found)
@@ -77,9 +105,7 @@ def path(folder: str | None) -> int:
 @cache_option
 def find(text: str, folder: str | None) -> int:
     """Answers that contain TEXT: key, model, style, when, answer; one JSON object a line."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         for entry in store.entries():
             if text in entry.answer.text:
                 say(entry.model_dump(mode="json"))
@@ -92,9 +118,7 @@ def find(text: str, folder: str | None) -> int:
 @cache_option
 def correct(key: str, file: Any, folder: str | None) -> int:
     """Put the text of FILE in place of the answer stored under KEY (see `rewriter cache find`)."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         done = store.correct(key, file.read())
     click.echo("corrected" if done else "there is no such entry")
     return 0 if done else 1
@@ -106,9 +130,7 @@ def correct(key: str, file: Any, folder: str | None) -> int:
 @cache_option
 def pin(key: str, off: bool, folder: str | None) -> int:
     """Keep an entry from every prune, clear and age limit."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         done = store.pin(key, not off)
     click.echo(("released" if off else "pinned") if done else "there is no such entry")
     return 0 if done else 1
@@ -119,9 +141,7 @@ def pin(key: str, off: bool, folder: str | None) -> int:
 @cache_option
 def remove(key: str, folder: str | None) -> int:
     """Remove one entry; the next run asks for it anew."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         done = store.delete(key)
     click.echo("removed" if done else "there is no such entry")
     return 0 if done else 1
@@ -131,26 +151,22 @@ def remove(key: str, folder: str | None) -> int:
 @cache_option
 def verify(folder: str | None) -> int:
     """Read every entry; set damaged ones aside. Exit code 1 where any was damaged."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         report = store.verify()
         say(report.model_dump(mode="json"))
-        return 1 if report.damaged else 0
+        return 1 if report.damaged or report.damaged_passages else 0
 
 
-@cache.command(epilog="Example:\nrewriter cache prune --max-bytes 1000000000")
+@cache.command(epilog="Example:\nrewriter cache prune --max-bytes 1GB")
 @cache_option
-@click.option("--max-bytes", type=int, metavar="N", help="Remove the oldest entries above this size.")
-@click.option("--older-than", type=float, metavar="DAYS", help="Remove entries older than this.")
+@click.option("--max-bytes", type=size, metavar="SIZE", help="Remove the oldest above this size: 500MB, 2GB.")
+@click.option("--older-than", type=float, metavar="DAYS", help="Remove what is older than this.")
 def prune(folder: str | None, max_bytes: int | None, older_than: float | None) -> int:
-    """Remove entries by size or age, the oldest first; pinned ones stay."""
-    from rewriter.cache import open_cache
-
+    """Remove entries and passages by size or age, the oldest first; pinned ones stay."""
     if max_bytes is None and older_than is None:
         raise click.UsageError("say --max-bytes or --older-than")
-    with open_cache(folder) as store:
-        click.echo(f"{store.prune(max_bytes=max_bytes, older_than=older_than)} entries removed")
+    with existing(folder) as store:
+        click.echo(f"{store.prune(max_bytes=max_bytes, older_than=older_than)} entries and passages removed")
     return 0
 
 
@@ -160,9 +176,7 @@ def prune(folder: str | None, max_bytes: int | None, older_than: float | None) -
 @click.option("--pinned", is_flag=True, help="Remove pinned answers too.")
 def clear(folder: str | None, yes: bool, pinned: bool) -> int:
     """Remove every stored answer that is not pinned."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         if yes or click.confirm(f"Remove all {len(store)} answers in {store.path}?"):
             click.echo(f"{store.clear(pinned=pinned)} entries removed")
     return 0
@@ -173,9 +187,7 @@ def clear(folder: str | None, yes: bool, pinned: bool) -> int:
 @cache_option
 def export_(file: str, folder: str | None) -> int:
     """Write every answer to a JSONL file."""
-    from rewriter.cache import open_cache
-
-    with open_cache(folder) as store:
+    with existing(folder) as store:
         click.echo(f"{store.export(Path(file))} entries written to {file}")
     return 0
 
@@ -185,12 +197,9 @@ def export_(file: str, folder: str | None) -> int:
 @cache_option
 def import_(file: str, folder: str | None) -> int:
     """Add the answers of an exported file; entries that are there already stay. Rewrites of passages are judged."""
-    from rewriter.cache import open_cache
     from rewriter.checks import check
 
-    with open_cache(folder) as store:
+    with existing(folder, make=True) as store:
         added = store.import_(Path(file), lambda source, rewrite: check(source, rewrite).accepted)
         click.echo(f"{added} entries added")
-        for notice in store.notices:
-            click.echo(notice, err=True)
     return 0
