@@ -17,7 +17,7 @@ from rewriter.errors import GlossaryError, UsageError
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Problems, read
 from rewriter.glossary.terms import Term
-from rewriter.glossary.writing import _word as word
+from rewriter.glossary.writing import word
 
 if TYPE_CHECKING:
     import yaml

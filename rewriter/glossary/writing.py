@@ -39,23 +39,23 @@ def to_yaml(suggestions: Sequence[Suggestion]) -> str:
         lines.extend(_term(one))
     if once:
         lines.append(_ONCE.rstrip("\n"))
-        lines.extend(f"#  - canonical: {_word(one.canonical)}{_remark(one.own)}" for one in once)
+        lines.extend(f"#  - canonical: {word(one.canonical)}{_remark(one.own)}" for one in once)
     return "\n".join(lines) + "\n"
 
 
 def _term(one: Suggestion) -> Iterable[str]:
     yield f"  # {_SAYS[one.origin]}"
     nowhere = "  # stands nowhere itself" if one.own is None and one.origin != "correction" else ""
-    yield f"  - canonical: {_word(one.canonical)}{_remark(one.own)}{nowhere}"
+    yield f"  - canonical: {word(one.canonical)}{_remark(one.own)}{nowhere}"
     if one.forms:
         yield "    aliases:"
-        yield from (f"      - {_word(form.text)}{_remark(form)}" for form in one.forms)
+        yield from (f"      - {word(form.text)}{_remark(form)}" for form in one.forms)
 
 
 def _remark(form: Form | None) -> str:
     return f"  # {form.count}x, {form.where}: {_UNFIT.sub(' ', form.example)}" if form else ""
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     text = _UNFIT.sub(" ", text)
     return text if _SAFE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
