@@ -57,5 +57,6 @@ def _remark(form: Form | None) -> str:
 
 
 def word(text: str) -> str:
+    """A text as YAML reads it back: plain where that is safe, else in quotes."""
     text = _UNFIT.sub(" ", text)
     return text if _SAFE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
