@@ -183,6 +183,7 @@
   // --- filters ---
 
   const asked = { mode: "all", kind: "", term: "", file: "", text: "" };
+  const SLICE = 60; // milliseconds
   const texts = []; // what a search looks through, made when nothing else is to be done
   let visible = passages.map((_, index) => index);
 
@@ -194,9 +195,13 @@
     return `${sides[0].join("")}\n${sides[1].join("")}\n${passage.w || ""}`.toLowerCase();
   }
 
-  function prepare(idle) {
-    while (texts.length < passages.length && (!idle || idle.timeRemaining() > 2)) texts.push(textOf(passages[texts.length]));
-    if (idle && texts.length < passages.length) requestIdleCallback(prepare);
+  function prepare(goOn) {
+    while (texts.length < passages.length && goOn()) texts.push(textOf(passages[texts.length]));
+    return texts.length === passages.length;
+  }
+
+  function prepareIdly(idle) {
+    if (!prepare(() => idle.timeRemaining() > 2)) requestIdleCallback(prepareIdly);
   }
 
   function fits(passage, index) {
@@ -204,12 +209,14 @@
       && (!asked.file || passage.f === Number(asked.file))
       && (!asked.kind || (passage.g || []).some((g) => g[0] === asked.kind))
       && (!asked.term || (passage.m || []).includes(asked.term))
-      && (!asked.text || texts[index].includes(asked.text));
+      && (!asked.text || (texts[index] || "").includes(asked.text));
   }
 
   function filter(changes) {
     Object.assign(asked, changes);
-    if (asked.text) prepare();
+    const until = performance.now() + SLICE;
+    // Right after opening, what is not looked through yet joins what was found, slice by slice.
+    if (asked.text && !prepare(() => performance.now() < until)) setTimeout(() => filter({}));
     visible = [];
     passages.forEach((passage, index) => {
       const fit = fits(passage, index);
@@ -407,6 +414,6 @@
   addEventListener("hashchange", () => go(Number(location.hash.slice(2)) - 1));
   tell();
   if (/^#p\d+$/.test(location.hash)) go(Number(location.hash.slice(2)) - 1, false);
-  if (window.requestIdleCallback) requestIdleCallback(prepare);
+  if (window.requestIdleCallback) requestIdleCallback(prepareIdly);
   document.documentElement.dataset.ready = "1";
 })();
