@@ -61,14 +61,17 @@ def command(folder: Path, out: Path, cache: Path, url: str, *more: str) -> list[
 
 
 def memory_of(process: subprocess.Popen[bytes], found: list[tuple[float, int]]) -> None:
-    """Megabytes of a process while it runs, with the seconds since the beginning."""
+    """Megabytes of a process while it runs, with the seconds since the beginning.
+
+    Pages of files are left out: the cache maps its index, and the system takes them back when it needs them.
+    """
     began = time.monotonic()
     while process.poll() is None:
         try:
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+            _, resident, of_files, *_ = map(int, Path(f"/proc/{process.pid}/statm").read_text().split())
         except (OSError, IndexError, ValueError):
             return
-        found.append((time.monotonic() - began, pages * resource.getpagesize() // 1_000_000))
+        found.append((time.monotonic() - began, (resident - of_files) * resource.getpagesize() // 1_000_000))
         time.sleep(EVERY)
 
 

@@ -33,8 +33,8 @@ sys.path.insert(0, str(TESTS))
 
 from talks import missing, talk  # noqa: E402  it lies in the tests
 
-SENTENCES = 250  # of one file, in passages of about eight
-PER_PASSAGE = 8
+SENTENCES = 250  # of one file, in passages of about eleven
+PER_PASSAGE = 11
 OUTCOMES = {"rewritten", "cached", "replayed", "repaired", "kept"}
 # Of memory: the last quarter of the run may hold so much more than the second.
 FLAT = 1.1
