@@ -326,19 +326,6 @@ def doubled(segment: Segment, source: Tokens, draft: Tokens) -> bool:
     return bool(runs) and sum(said.count(run) >= times for run in runs) >= SAID_TWICE * len(runs)
 
 
-def slide_to_end(s: Segment, source: Tokens, draft: Tokens) -> None:
-    """Let text put in before the last words stand behind them where it ends in the same words.
-
-    Of "..., one a base model, one a large model" for "..., one a base model" an alignment may call "model, one a large"
-    new, in the middle, or "one a large model", at the end.
-    """
-    behind = len(draft) - s.d
-    if not 0 < behind <= s.d - s.c or s.a != s.b or len(source) - s.b != behind:
-        return
-    if draft.code[s.c : s.c + behind] == draft.code[s.d :]:
-        s.a, s.b, s.c, s.d = len(source), len(source), s.c + behind, len(draft)
-
-
 def place_of(s: Segment, gaps: Sequence[Gap], source: Tokens, draft: Tokens) -> str:
     """Where invented text stands: at an "edge" of the draft, a "sentence" or a "clause" of its own, or "inner" to one.
 

@@ -75,7 +75,6 @@ def _place(s: Segment, gaps: list[Gap], source: Tokens, draft: Tokens, policy: P
         elif policy.whole <= s.weight and find.cut_out(s, gaps, source, draft, policy.whole):
             s.place = "clause"
     elif s.weight >= min(policy.edge, policy.sentence, policy.twice):
-        find.slide_to_end(s, source, draft)
         s.place = find.place_of(s, gaps, source, draft)
         if find.doubled(s, source, draft) or (policy.paraphrase and find.doubled(s, draft, draft)):
             s.kind = "duplicate"
