@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from rewriter.glossary.automaton import Automaton
@@ -83,13 +85,21 @@ class Exact:
         return next(iter((*listed, *names, *free)), None)
 
     def _apart(self, found: list[Place]) -> list[Place]:
-        protected = [place for place in found if place.own and place.term in self._table.protect]
+        protected = sorted(place for place in found if place.own and place.term in self._table.protect)
         if not protected:
             return leftmost_longest(found)
-        chosen = leftmost_longest(protected)
+        # A longer name that is spelt right there changes nothing of the protected one: 北京大学 in 北京大学医院.
+        chosen = leftmost_longest(place for place in found if place.own and _holds(place, protected))
         filled = {at for place in chosen for at in range(place.start, place.end)}
         rest = (place for place in found if filled.isdisjoint(range(place.start, place.end)))
         return sorted((*chosen, *leftmost_longest(rest)))
+
+
+def _holds(place: Place, protected: Sequence[Place]) -> bool:
+    """Whether one of the protected places, in order, is this place or a part of it."""
+    first = bisect_left(protected, place.start, key=lambda other: other.start)
+    inside = takewhile(lambda other: other.start < place.end, islice(protected, first, None))
+    return any(other.end <= place.end for other in inside)
 
 
 def leftmost_longest(places: Iterable[Place]) -> list[Place]:

@@ -23,6 +23,10 @@ LONGEST = 100
 # Zero-width spaces and joiners, marks of direction and the byte order mark, which come along when names are copied from
 # web pages. Not U+200C and U+200D, which Persian and the scripts of India are spelt with.
 _HIDDEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Quotes around a name belong to the file it was copied from; within one, as in Sotheby's, they are spelling.
+_QUOTED = re.compile("[\"'`“‘「『《](.+)[\"'`”’」』》]")
+# Several aliases in one text: `aliases: 云西, 云昔` is a single alias to YAML. Digits with commas are numbers.
+_LISTED = re.compile(r"[，、]|,(?!\d)")
 
 
 def doubts(entries: Sequence[Entry]) -> Iterator[LintMessage]:
@@ -41,6 +45,8 @@ def _of_entry(entry: Entry) -> Iterable[str]:
         if hidden := _HIDDEN.search(form):
             code = f"U+{ord(hidden[0]):04X}"
             yield f"{form!r} holds an invisible character, {code}: it is found only where that stands too."
+        if quoted := _QUOTED.fullmatch(form):
+            yield f"{form!r} has quotes as part of the name; without them it is {quoted[1]!r}."
     if len(name) == 1:
         yield f"the term {name!r} is one character long: it will be found in many places where it is not meant."
     for alias in aliases:
@@ -58,6 +64,8 @@ def _of_alias(alias: str, name: str, *, certain: bool) -> Iterable[str]:
         yield f"the alias {alias!r} of {name!r} is one character long: it will be found where it is not meant."
     elif alias == name:
         yield f"{alias!r} is listed as an alias of itself."
+    elif _LISTED.search(alias) and not _LISTED.search(name):
+        yield f"the alias {alias!r} of {name!r} has a comma in it; if it is several aliases, list them one by one."
     elif certain and cost <= ORDINARY:
         yield f"the alias {alias!r} of {name!r} is an ordinary word, and would be replaced without asking everywhere."
     elif cost <= EVERYWHERE:
