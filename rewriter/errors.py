@@ -19,6 +19,8 @@ RewriterError                 exit code 1; says what, where and the remedy
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -96,7 +98,13 @@ class ModelConfigError(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """The endpoint is down, limits us, or answers rubbish after every retry."""
+    """The endpoint is down, limits us, or answers rubbish after every retry.
+
+    `spent` and `saved` are usage by model: what the passage that needed this answer had taken before.
+    """
+
+    spent: Mapping[str, Any] = MappingProxyType({})
+    saved: Mapping[str, Any] = MappingProxyType({})
 
 
 class BudgetExceeded(RewriterError):

@@ -207,13 +207,17 @@ async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Ou
     """
     start, core = _core(passage.start, passage.text)
     attempt = _Attempt(core, work.context(passage), passage.tokens, work.loose)
-    await _ask_and_repair(attempt, means, means.ladder.repairs)
-    if attempt.accepted:
+    try:
+        await _ask_and_repair(attempt, means, means.ladder.repairs)
+        if attempt.accepted:
+            return [_finished(work, passage.index, start, attempt, means)]
+        if halves := _halves(start, core, means):
+            return await _rewrite_halves(work, passage.index, halves, attempt, means)
+        await _ask_stronger(attempt, means)
         return [_finished(work, passage.index, start, attempt, means)]
-    if halves := _halves(start, core, means):
-        return await _rewrite_halves(work, passage.index, halves, attempt, means)
-    await _ask_stronger(attempt, means)
-    return [_finished(work, passage.index, start, attempt, means)]
+    except ModelUnavailable as error:
+        error.spent, error.saved = attempt.spent, attempt.saved  # what had been answered is paid for all the same
+        raise
 
 
 async def _rewrite_halves(
@@ -481,9 +485,10 @@ def _reason(attempt: _Attempt, verdict: Verdict) -> str:
 
 
 def keep(work: Work, passage: Passage, error: ModelUnavailable) -> Outcome:
-    """The outcome of a passage for which no answer could be had: its fixed source stands."""
+    """The outcome of a passage for which no answer could be had: its fixed source stands, with what it took so far."""
     start, core = _core(passage.start, passage.text)
-    kept = _outcome(work, passage.index, start, _Attempt(core, "", passage.tokens))
+    nothing = _Attempt(core, "", passage.tokens, spent=dict(error.spent), saved=dict(error.saved))
+    kept = _outcome(work, passage.index, start, nothing)
     return kept.model_copy(update={"reason": f"no answer: {error.what}", "unanswered": True, "rejected": None})
 
 

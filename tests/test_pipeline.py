@@ -417,3 +417,27 @@ def test_a_passage_alone_is_asked_as_it_is_in_its_talk(text: str, budget: int) -
         assert alone.fixed.text[same.start : same.end] == same.text
         there = keep(alone, same, ModelUnavailable("x")), keep(work, passage, ModelUnavailable("x"))
         assert work.placed(passage, [there[0]]) == [there[1]]
+
+
+def test_what_was_answered_before_the_endpoint_went_is_paid_for() -> None:
+    """The first draft came and was rejected; its repair never did."""
+
+    async def go() -> Outcome:
+        work, told = work_on(SOURCE), 0
+
+        async def ask(request: Request, rung: str) -> tuple[Answer, How]:
+            nonlocal told
+            told += 1
+            if told > 1:
+                raise ModelUnavailable("connection refused")
+            return Answer(text=GUTTED, usage=Usage(calls=1, input=10, output=5)), "asked"
+
+        try:
+            await rewrite_passage(work, work.passages[0], means(ask))
+        except ModelUnavailable as error:
+            return keep(work, work.passages[0], error)
+        raise AssertionError("the second answer was not asked for")
+
+    outcome = asyncio.run(go())
+    assert (outcome.status, outcome.text, outcome.unanswered) == ("kept", GOOD, True)
+    assert outcome.usage == Usage(calls=1, input=10, output=5) == outcome.spent["m"]

@@ -266,7 +266,7 @@ class BatchEngine:
         try:
             return await rewrite_passage(work, passage, replace(means, ask=using.ask, stronger=stronger))
         except GivenUp as error:
-            return [keep(work, passage, ModelUnavailable(str(error)))]
+            return [keep(work, passage, error)]
 
     def _mark(self, work: Work, passage: Passage) -> str:
         """By which a passage of this folder knows what was bought for it; says nothing of it to others."""

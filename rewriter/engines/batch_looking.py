@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rewriter import prompting
 from rewriter.cache import PassageCache, request_key
+from rewriter.errors import ModelUnavailable
 from rewriter.pipeline import How, Judge, Means, Replays, Work, rewrite_passage
 from rewriter.records import Answer, Passage, Request
 
@@ -28,7 +29,7 @@ class NotYet(Exception):
         self.key, self.request, self.rung = key, request, rung
 
 
-class GivenUp(Exception):
+class GivenUp(ModelUnavailable):
     """An answer will not come; the text says why."""
 
 
