@@ -399,7 +399,7 @@ def _made(scope: str, words: Words) -> list[int]:
     """Of the text but for width and space, of its words alone, and of parts of it."""
     raw = bytes.fromhex(scope)
     strict, content = (x.encode("utf-8", "surrogatepass") for x in (words.strict(), words.content()))
-    return [code(raw, b"strict", strict), code(raw, b"content", content), *codes(raw, "".join(words.folded))]
+    return [code(raw, b"strict", strict), code(raw, b"content", content), *codes(raw, "".join(words.tokens).lower())]
 
 
 def _rows(p: Remembered) -> tuple[tuple[int, float, bytes], list[tuple[int, int]]]:

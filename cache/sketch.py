@@ -29,5 +29,6 @@ def codes(scope: bytes, content: str) -> list[int]:
     """The codes of a text, at most ten; the same text in another scope has others."""
     data = content.encode("utf-32-le", "surrogatepass")
     width = 4 * SHINGLE
-    hashes = {(crc32(data[at : at + width]) * _MIX) & _MASK for at in range(0, max(1, len(data) - width + 4), 4)}
+    sums = set(map(crc32, [data[at : at + width] for at in range(0, max(1, len(data) - width + 4), 4)]))
+    hashes = [(one * _MIX) & _MASK for one in sums]
     return [code(scope, least.to_bytes(8, "big")) for least in nsmallest(CODES, hashes)]

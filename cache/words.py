@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate, chain
 
 # U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay.
 WIDTH = {0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27}
@@ -31,14 +32,14 @@ MARKS = {
 PAUSES = frozenset(",;:、…—")
 STOPS = frozenset(".!")
 _MARK = re.escape("".join(MARKS))
-_TOKEN = re.compile(rf"{_WORD}|[{_SINGLE}]|[^\s{_MARK}]")
+_TOKEN = re.compile(rf"([{_SINGLE}]|{_WORD}|[^\s{_MARK}])")
 _IS_SINGLE = re.compile(rf"[{_SINGLE}]")
 _RUNS = ((re.compile(r"\.{2,}|…+"), "…"), (re.compile(r"—{2,}"), "—"))
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text's tokens, their spans in it (code points), and the marks between them.
+    """A text's tokens and the marks between them.
 
     `gaps[k]` is what stands before token k, `gaps[len(tokens)]` what stands after the last: marks in one spelling,
     without white space; a lone space beside a character of a script without spaces is " ", since it may be a pause.
@@ -46,21 +47,23 @@ class Words:
 
     text: str
     tokens: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
     gaps: tuple[str, ...]
 
     @classmethod
     def of(cls, text: str) -> Words:
         """Take a text apart."""
-        folded = text.translate(WIDTH)
-        found = list(_TOKEN.finditer(folded))
-        edges = [0, *(x for m in found for x in m.span()), len(folded)]
-        tokens = tuple(m[0] for m in found)
-        gaps = []
-        for k in range(len(found) + 1):
-            raw = folded[edges[2 * k] : edges[2 * k + 1]]
-            gaps.append(_gap(raw, 0 < k < len(found) and _pausing(tokens[k - 1], tokens[k])) if raw else "")
-        return cls(text, tokens, tuple(m.span() for m in found), tuple(gaps))
+        parts = _parts(text)
+        tokens, gaps = parts[1::2], parts[::2]
+        for k, raw in enumerate(gaps):
+            if raw:
+                gaps[k] = _gap(raw, 0 < k < len(tokens) and _pausing(tokens[k - 1], tokens[k]))
+        return cls(text, tuple(tokens), tuple(gaps))
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where each token stands in the text (code points)."""
+        edges = [0, *accumulate(map(len, _parts(self.text)))]
+        return tuple(zip(edges[1::2], edges[2::2], strict=False))
 
     def raw_gap(self, k: int) -> str:
         """The text of a gap."""
@@ -78,11 +81,16 @@ class Words:
 
     def strict(self) -> str:
         """What is left when only width, white space and the spelling of marks are let go."""
-        return "\0".join(x for pair in zip(self.gaps, (*self.tokens, ""), strict=True) for x in pair)
+        return "\0".join(chain.from_iterable(zip(self.gaps, (*self.tokens, ""), strict=True)))
 
     def content(self) -> str:
         """The tokens alone."""
         return "\0".join(self.tokens)
+
+
+def _parts(text: str) -> list[str]:
+    """What stands before the first token, it, what stands behind it, and so on; they are the text but for its width."""
+    return _TOKEN.split(text.translate(WIDTH))
 
 
 def _pausing(before: str, after: str) -> bool:

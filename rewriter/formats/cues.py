@@ -84,13 +84,18 @@ def _letters(text: str) -> list[int]:
 def _blocks(source: str, here: list[int], rewrite: str, there: list[int]) -> list[_Block]:
     from rapidfuzz.distance import Levenshtein
 
-    one = [source[i].casefold() for i in here]
-    two = [rewrite[i].casefold() for i in there]
+    one, two = _without_case(source), _without_case(rewrite)
     return [
         _Block(op.src_start, op.src_end, op.dest_start, op.dest_end)
-        for op in Levenshtein.opcodes(one, two)
+        for op in Levenshtein.opcodes("".join([one[i] for i in here]), "".join([two[i] for i in there]))
         if op.src_end > op.src_start
     ]
+
+
+def _without_case(text: str) -> str:
+    """Letter for letter: one that would become two (ß) stays as it is."""
+    folded = text.casefold()
+    return folded if len(folded) == len(text) else "".join(c if len(f := c.casefold()) != 1 else f for c in text)
 
 
 def _best_cut(text: str, left: int, right: int) -> int:

@@ -18,7 +18,6 @@ from rewriter.model.pace import Kind, Result
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
-    from tenacity.stop import stop_base
 
 # Six tries with waits of about 1, 2, 4, 8 and 16 s bridge half a minute, longer than a usual restart or rate window of
 # a provider's tier; a Retry-After is followed besides, within the time limit.
@@ -71,34 +70,32 @@ class RetryPolicy:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> AsyncRetrying:
         """The policy as tenacity's value; it raises the last Retryable when it gives up. `sleep` may wrap its own."""
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_before_delay
+        from tenacity import AsyncRetrying, retry_if_exception_type
 
         return AsyncRetrying(
             retry=retry_if_exception_type(Retryable),
-            # Not stop_after_delay: that one looks only after it has slept past the limit.
-            stop=self._enough() | stop_before_delay(self.seconds),
+            stop=self._enough(),
             wait=self._wait(),
             sleep=sleep or self.sleep,
             before_sleep=before_sleep,
             reraise=True,
         )
 
-    def _enough(self) -> stop_base:
-        """After the tries allowed; made anew for every call, which it counts for."""
-        from tenacity.stop import stop_base
+    def _enough(self) -> Callable[[RetryCallState], bool]:
+        """After the tries and the time allowed; made anew for every call, whose tries it counts."""
+        from tenacity import stop_before_delay
 
-        attempts = self.attempts
+        # Not stop_after_delay: that one looks only after it has slept past the limit.
+        too_late, failed = stop_before_delay(self.seconds), 0.0
 
-        class Enough(stop_base):
-            failed = 0.0
+        def enough(state: RetryCallState) -> bool:
+            nonlocal failed
+            error = state.outcome.exception() if state.outcome else None
+            limited = isinstance(error, Retryable) and error.sort == "429"
+            failed += 1 / LIMITED if limited else 1.0
+            return failed > self.attempts - 1e-9 or too_late(state)
 
-            def __call__(self, retry_state: RetryCallState) -> bool:
-                error = retry_state.outcome.exception() if retry_state.outcome else None
-                limited = isinstance(error, Retryable) and error.sort == "429"
-                self.failed += 1 / LIMITED if limited else 1.0
-                return self.failed > attempts - 1e-9
-
-        return Enough()
+        return enough
 
     def _wait(self) -> Callable[[RetryCallState], float]:
         from tenacity import wait_exponential, wait_random
