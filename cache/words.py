@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate, chain
+from itertools import accumulate
 
-# U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay.
-WIDTH = {0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: 0x20, 0x2019: 0x27, 0x2018: 0x27}
+# U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay. A list, for each code point below
+# 65,536: twice as fast to translate by as a dictionary, in which most characters are missed.
+WIDTH = list(range(0x10000))
+WIDTH[0xFF01:0xFF5F] = range(0x21, 0x7F)
+WIDTH[0x3000], WIDTH[0x2019], WIDTH[0x2018] = 0x20, 0x27, 0x27
 
 # Scripts written without spaces: each character is a token.
 _SINGLE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -56,7 +59,7 @@ class Words:
         tokens, gaps = parts[1::2], parts[::2]
         for k, raw in enumerate(gaps):
             if raw:
-                gaps[k] = _gap(raw, 0 < k < len(tokens) and _pausing(tokens[k - 1], tokens[k]))
+                gaps[k] = _marks(raw) or (" " if 0 < k < len(tokens) and _pausing(tokens[k - 1], tokens[k]) else "")
         return cls(text, tuple(tokens), tuple(gaps))
 
     @cached_property
@@ -81,7 +84,9 @@ class Words:
 
     def strict(self) -> str:
         """What is left when only width, white space and the spelling of marks are let go."""
-        return "\0".join(chain.from_iterable(zip(self.gaps, (*self.tokens, ""), strict=True)))
+        parts = [""] * (2 * len(self.gaps))
+        parts[::2], parts[1::2] = self.gaps, (*self.tokens, "")
+        return "\0".join(parts)
 
     def content(self) -> str:
         """The tokens alone."""
@@ -98,8 +103,9 @@ def _pausing(before: str, after: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _gap(raw: str, pausing: bool) -> str:
+def _marks(raw: str) -> str:
+    """The marks of a gap, in one spelling and without white space."""
     marks = "".join(MARKS.get(c, c) for c in raw if not c.isspace())
     for pattern, one in _RUNS:
         marks = pattern.sub(one, marks)
-    return marks or (" " if pausing else "")
+    return marks
