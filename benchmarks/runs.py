@@ -79,9 +79,7 @@ def memory(talk: str, tmp: Path, megabytes: int) -> None:
     files = copies(talk, tmp / "in", size=megabytes * 1_000_000)
     with mock(0.05) as url:
         began = time.monotonic()
-        process = subprocess.Popen(
-            command(tmp / "in", tmp / "out", tmp / "cache", url, "--no-cache"), stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command(tmp / "in", tmp / "out", tmp / "cache", url), stdout=subprocess.DEVNULL)
         found: list[tuple[float, int]] = []
         watcher = threading.Thread(target=memory_of, args=(process, found))
         watcher.start()

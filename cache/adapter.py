@@ -115,6 +115,11 @@ class _Base(_Proxy):
         answer = None if self._refresh else self._cache.get(key)
         return completion_of(answer, streamed=streamed)
 
+    async def _astored(self, key: str, *, streamed: bool) -> dict[str, Any] | None:
+        """As `_stored`, the event loop free meanwhile."""
+        answer = None if self._refresh else await self._cache.aget(key)
+        return completion_of(answer, streamed=streamed)
+
     def _store(self, key: str, completion: dict[str, Any]) -> None:
         if not whole(completion):
             return
@@ -177,11 +182,11 @@ class _AsyncCompletions(_Base):
         if key is None:
             return await self._target.create(**arguments)
         if arguments.get("stream"):
-            stored = self._stored(key, streamed=True)
+            stored = await self._astored(key, streamed=True)
             if stored is not None:
                 return _AsyncReplayed(chunks(stored, arguments))
             return _AsyncRecorded(await self._target.create(**arguments), lambda whole: self._astore(key, whole))
-        stored = self._stored(key, streamed=False)
+        stored = await self._astored(key, streamed=False)
         return _completion(stored) if stored is not None else await self._ask(key, arguments)
 
     async def _ask(self, key: str, arguments: dict[str, Any]) -> Any:

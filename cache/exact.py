@@ -110,6 +110,18 @@ class ExactCache:
         self.tally.hit(tier, held.about, held.answer.usage)
         return held.answer
 
+    async def aget(self, key: str) -> Answer | None:
+        """As `get`; where another machine is asked, the event loop is free meanwhile."""
+        return self.get(key) if self._is_near(key) else await asyncio.to_thread(self.get, key)
+
+    async def aholds(self, key: str) -> bool:
+        """As `key in cache`; where another machine is asked, the event loop is free meanwhile."""
+        return key in self if self._is_near(key) else await asyncio.to_thread(self.__contains__, key)
+
+    def _is_near(self, key: str) -> bool:
+        """Whether no other machine would be asked for a key."""
+        return True
+
     def _too_old(self, when: float) -> bool:
         return self.max_age is not None and when < time.time() - self.max_age * SECONDS_PER_DAY
 
@@ -232,7 +244,7 @@ class ExactCache:
         the answer is still returned, and a notice says so. `refresh` asks anew, once for each key of this object.
         """
         anew = refresh and key not in self._refreshed
-        stored = None if anew else self.get(key)
+        stored = None if anew else await self.aget(key)
         if stored is not None:
             return stored, True
         elsewhere = False
@@ -240,7 +252,7 @@ class ExactCache:
         async def ask_in_turn() -> Answer:
             nonlocal elsewhere
             async with self._turn(raw_key(key)) as waited:
-                found = self.get(key) if waited and not anew else None
+                found = await self.aget(key) if waited and not anew else None
                 if found is not None:
                     elsewhere = True
                     return found

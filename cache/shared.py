@@ -82,8 +82,19 @@ class SharedCache(PassageCache):
     def _reachable(self) -> bool:
         return time.monotonic() >= self._paused
 
+    @property
+    def _must_look(self) -> bool:
+        return self._reachable and time.monotonic() - self._looked >= LOOK_EVERY
+
+    def _is_near(self, key: str) -> bool:
+        if not self._reachable:
+            return True
+        if self._must_look:
+            return False
+        return self._front.get(key) is not None or self._read_here(raw_key(key)) is not None
+
     def _read(self, raw: bytes) -> tuple[bytes | None, str]:
-        if self._reachable and time.monotonic() - self._looked >= LOOK_EVERY:
+        if self._must_look:
             self._look_at_changes()
         sealed, tier = super()._read(raw)
         if sealed is not None or not self._reachable:

@@ -7,8 +7,10 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,48 @@ def test_a_server_that_never_answers_holds_nobody_up(tmp_path: Path) -> None:
                 assert cache.get(f"{n:064x}") is None
             cache.put(KEY, ANSWER)
         assert time.monotonic() - begin < 10
+
+
+async def test_a_server_that_never_answers_leaves_the_event_loop_free(tmp_path: Path) -> None:
+    looks: list[float] = []
+
+    async def look() -> None:
+        while True:
+            looks.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    async def ask() -> Answer:
+        return ANSWER
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with SharedCache(tmp_path, f"redis://127.0.0.1:{silent.getsockname()[1]}/0") as cache:
+            looking = asyncio.create_task(look())
+            await asyncio.sleep(0)
+            assert await cache.once(KEY, ask) == (ANSWER, False)
+            assert not await cache.aholds(OTHER) and await cache.aholds(KEY)
+            looking.cancel()
+    assert looks[-1] - looks[0] >= shared.TIMEOUT * 0.9  # the server was waited for
+    assert max(b - a for a, b in pairwise(looks)) < shared.TIMEOUT / 2
+
+
+async def test_what_another_machine_has_is_written_here_beside_the_event_loop(
+    machines: tuple[SharedCache, SharedCache],
+) -> None:
+    one, two = machines
+    one.put(KEY, ANSWER)
+    written: list[bool] = []
+    keep = two._keep
+
+    def watched(entry: Any) -> None:
+        written.append(threading.current_thread() is threading.main_thread())
+        keep(entry)
+
+    two._keep = watched  # type: ignore[method-assign]
+    assert await two.aget(KEY) == ANSWER
+    assert written == [False]
+    assert two._is_near(KEY)
 
 
 def test_credentials_are_told_to_nobody(start: Start, tmp_path: Path) -> None:
