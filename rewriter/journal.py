@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -125,20 +126,27 @@ class Journal:
             self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
             self._file.flush()
         except OSError as error:
-            raise OutputError(
-                f"the journal cannot be written: {error.strerror}.",
-                where=str(self.path),
-                remedy="Free space, then run the same command again: it continues.",
-            ) from None
+            raise self._unwritten(error) from None
 
     def sync(self) -> None:
-        """Ask the system to bring the journal to the disk: after a file, not after each passage."""
+        """Ask the system to bring the journal to the disk: after a file, not after each passage. Raises OutputError."""
         assert self._file is not None
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._unwritten(error) from None
+
+    def _unwritten(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"the journal cannot be written: {error.strerror}.",
+            where=str(self.path),
+            remedy="Free space, then run the same command again: it continues.",
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a line that could not be written, which `add` has told, is tried once more
+                self._file.close()
             self._file = None
