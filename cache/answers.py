@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +22,8 @@ from .upkeep import CacheStats, VerifyReport
 
 if TYPE_CHECKING:
     from .entry import About
-    from .similar import Judge, Replay, Similar
+    from .similar import Judge, Remembered, Replay, Similar
+    from .vectors import Vectors
 
 # With a size limit, a prune goes below it by this part, so that not every put prunes again.
 PRUNE_SLACK = 0.1
@@ -44,8 +47,8 @@ class PassageCache(ExactCache):
     unless `size_limit` (bytes of entries and passages) asks for it: then the oldest go first, pinned ones never. With
     `max_age` (days) an older entry that is not pinned is a miss; it is removed only by `prune`. `memory` is how many
     answers are also held in memory. Calls block for the time of one SQLite statement: some microseconds for a hit, one
-    flush to the disk for a put; `aput` and `once` leave the event loop free for the flush. `notices` collects what a
-    user should hear.
+    flush to the disk for a put; `aput` and `once` leave the event loop free for the flush. `vectors` is an index of
+    passages by meaning, or its address (see vectors.py). `notices` collects what a user should hear.
     """
 
     def __init__(
@@ -55,13 +58,17 @@ class PassageCache(ExactCache):
         size_limit: int | None = None,
         max_age: float | None = None,
         memory: int = ENTRIES,
+        vectors: Vectors | str | None = None,
     ) -> None:
         """Open the cache in folder `path`, made where missing. Raises CacheError with a remedy."""
         self.size_limit = size_limit
+        self._vectors = _index(vectors)
         self._similar: Similar | None = None
         self._similar_lock, self._pruning = threading.Lock(), threading.Lock()
         self._weight: int | None = None  # bytes of entries and passages, once counted; then kept up with what is added
         super().__init__(path, max_age=max_age, memory=memory)
+        if self._vectors is not None:
+            self._vectors.notices = self.notices
 
     # --- the similar tier, told in similar.py ---
 
@@ -74,7 +81,7 @@ class PassageCache(ExactCache):
             try:
                 with self._similar_lock:
                     if self._similar is None:
-                        self._similar = Similar(self.path, self.notices)
+                        self._similar = Similar(self.path, self.notices, self._vectors)
             except (OSError, sqlite3.Error) as error:
                 raise CacheError(
                     f"The index of passages cannot be opened ({error}).", where=str(self.path), remedy=ELSEWHERE
@@ -86,29 +93,51 @@ class PassageCache(ExactCache):
         return self._similar is not None or (self.path / "similar.db").exists()
 
     def replay(
-        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+        self,
+        scope: str,
+        source: str,
+        judge: Judge,
+        *,
+        drops_hesitations: bool,
+        before: float | None = None,
+        near: list[Remembered] | None = None,
     ) -> Replay | None:
         """A rewrite of a passage made from that of a near one and accepted by `judge`; counted with what it saves.
 
         `scope` is made with `scope_of`. `before` (seconds since 1970) leaves out what was kept later: who keeps and
-        looks in any order gets the same replays so. Raises CacheError where the index cannot be opened.
+        looks in any order gets the same replays so. `near` are the passages to try, by default those that share text.
+        Raises CacheError where the index cannot be opened.
         """
-        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
+        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before, near=near)
         if found is not None:
             label = {name: found.about.get(name, "") for name in ("model", "style")}
             self.tally.hit("replay", json.dumps(label).encode(), found.answer.usage)
         return found
 
+    async def areplay(
+        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+    ) -> Replay | None:
+        """As `replay`; where that has nothing, the index of meanings is asked, with the event loop free meanwhile."""
+        found = self.replay(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
+        if found is None and self._vectors is not None:
+            near = await asyncio.to_thread(self.similar.alike, scope, source, before)
+            found = self.replay(scope, source, judge, drops_hesitations=drops_hesitations, before=before, near=near)
+        return found
+
     def would_replay(
         self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
     ) -> bool:
-        """Whether `replay` would give a rewrite now. Nothing is counted and nothing made, not even an empty index.
+        """Whether `areplay` would give a rewrite now. Nothing is counted, and without `vectors` nothing made.
 
         Raises CacheError where the index cannot be opened.
         """
-        if not self.has_passages():
+        if not self.has_passages() and self._vectors is None:
             return False
-        return self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before) is not None
+        find = partial(self.similar.find, scope, source, judge, drops_hesitations=drops_hesitations, before=before)
+        if find() is not None:
+            return True
+        near = self.similar.alike(scope, source, before)
+        return bool(near) and find(near=near) is not None
 
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
         """Keep an accepted rewrite, so that it may be replayed.
@@ -164,7 +193,8 @@ class PassageCache(ExactCache):
 
     def stats(self, price: Callable[[str, Usage], float | None] | None = None) -> CacheStats:
         """What is there and what it saved. Reads every entry. `price` gives the dollars of a model's tokens."""
-        return upkeep.stats(self, len(self.similar) if self.has_passages() else 0, price)
+        by_meaning = len(self._vectors) if self._vectors is not None else None
+        return upkeep.stats(self, len(self.similar) if self.has_passages() else 0, by_meaning, price)
 
     def verify(self) -> VerifyReport:
         """Read every entry; move damaged ones to a file `damaged-TIME.jsonl` (every column, bytes as hex).
@@ -255,3 +285,11 @@ class PassageCache(ExactCache):
             self._similar.close()
             self._similar = None
         super().close()
+
+
+def _index(vectors: Vectors | str | None) -> Vectors | None:
+    if isinstance(vectors, str):
+        from .vectors import Vectors
+
+        return Vectors(vectors)
+    return vectors

@@ -14,6 +14,7 @@ FOLDER_VARIABLE = "REWRITER_CACHE"
 SIZE_VARIABLE = "REWRITER_CACHE_SIZE"
 AGE_VARIABLE = "REWRITER_CACHE_DAYS"
 SHARED_VARIABLE = "REWRITER_CACHE_URL"
+VECTORS_VARIABLE = "REWRITER_VECTORS"
 
 
 def default_folder() -> Path:
@@ -30,7 +31,8 @@ def open_cache(path: Path | str | None = None, *, shared: str | None = None, mak
     """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
     REWRITER_CACHE_DAYS where they are set.
 
-    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it. Without `make` the cache must
+    `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it, REWRITER_VECTORS that of an
+    index of passages by meaning. Without `make` the cache must
     be there already. Raises CacheError where it cannot be opened or is not there, or a limit is no number.
     """
     size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
@@ -39,12 +41,12 @@ def open_cache(path: Path | str | None = None, *, shared: str | None = None, mak
         remedy = f"Name its folder with --cache or {FOLDER_VARIABLE}."
         raise CacheError("There is no cache here.", where=str(folder), remedy=remedy)
     limit = int(size) if size is not None else None
-    url = shared or os.environ.get(SHARED_VARIABLE)
+    url, vectors = shared or os.environ.get(SHARED_VARIABLE), os.environ.get(VECTORS_VARIABLE) or None
     if url:
         from .shared import SharedCache
 
-        return SharedCache(folder, url, size_limit=limit, max_age=days)
-    return PassageCache(folder, size_limit=limit, max_age=days)
+        return SharedCache(folder, url, size_limit=limit, max_age=days, vectors=vectors)
+    return PassageCache(folder, size_limit=limit, max_age=days, vectors=vectors)
 
 
 def _limit(variable: str) -> float | None:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rewriter.errors import CacheError
@@ -23,6 +23,9 @@ from .entry import unpack
 from .front import ENTRIES
 from .keys import raw_key
 from .together import Sealed
+
+if TYPE_CHECKING:
+    from .vectors import Vectors
 
 PREFIX = b"transcript-rewriter:answer:"
 CHANGED = "transcript-rewriter:changed"
@@ -50,9 +53,10 @@ class SharedCache(PassageCache):
         size_limit: int | None = None,
         max_age: float | None = None,
         memory: int = ENTRIES,
+        vectors: Vectors | str | None = None,
     ) -> None:
         """Open the local cache. Raises CacheError for it, for a URL that is none, and without the package redis."""
-        super().__init__(path, size_limit=size_limit, max_age=max_age, memory=memory)
+        super().__init__(path, size_limit=size_limit, max_age=max_age, memory=memory, vectors=vectors)
         try:
             self._server = _client(url)
         except CacheError:

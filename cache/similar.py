@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +29,7 @@ from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
 from .pages import begin_log, give_back, make_private, transaction
 from .sketch import CODES, code, codes
+from .vectors import Row, Vectors
 from .words import Words
 
 FILE = "similar.db"
@@ -123,13 +124,14 @@ def scope_of(
 class Similar:
     """The passages in a folder. Threads and processes may share it; calls block for some hundred microseconds."""
 
-    def __init__(self, folder: Path, notices: list[str] | None = None) -> None:
-        """Open or make `similar.db`; what a user should hear is added to `notices`.
+    def __init__(self, folder: Path, notices: list[str] | None = None, vectors: Vectors | None = None) -> None:
+        """Open or make `similar.db`; what a user should hear is added to `notices`. `vectors` is kept up beside it.
 
         Raises OSError or sqlite3.Error where that cannot be done.
         """
         self.path = folder / FILE
         self.notices = notices if notices is not None else []
+        self.vectors = vectors
         self._lock = threading.Lock()
         self._connection, self._pid = self._open(), os.getpid()
 
@@ -206,13 +208,19 @@ class Similar:
 
     def remember_all(self, passages: Iterable[Remembered]) -> int:
         """As `remember`, many in one transaction; their keys are made anew."""
-        rows = [_rows(p) for p in passages if len(p.source) <= LONGEST and p.source.strip()]
+        kept = [p for p in passages if len(p.source) <= LONGEST and p.source.strip()]
+        rows = [_rows(p) for p in kept]
         if not rows:
             return 0
         with self._transaction() as connection:
             for row, leading in rows:
                 connection.execute("INSERT OR REPLACE INTO passages VALUES (?, ?, ?)", row)
                 connection.executemany("INSERT OR IGNORE INTO codes VALUES (?, ?)", leading)
+        if self.vectors is not None:
+            sealed = (
+                (place, p.scope, p.source, when, whole) for p, ((place, when, whole), _) in zip(kept, rows, strict=True)
+            )
+            self.vectors.add(starmap(Row, sealed))
         return sum(len(sealed) + LEADING for (_, _, sealed), _ in rows)
 
     @contextlib.contextmanager
@@ -229,17 +237,25 @@ class Similar:
     # --- finding ---
 
     def find(
-        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+        self,
+        scope: str,
+        source: str,
+        judge: Judge,
+        *,
+        drops_hesitations: bool,
+        before: float | None = None,
+        near: list[Remembered] | None = None,
     ) -> Replay | None:
         """A rewrite of `source` made from a remembered one, judged; None where there is none that is sure.
 
         `judge(source, rewrite)` has the last word; what it raises is a miss. `drops_hesitations` says whether the style
-        leaves out 嗯 and um. `before`, in seconds since 1970: only what was remembered by then counts.
+        leaves out 嗯 and um. `before`, in seconds since 1970: only what was remembered by then counts. `near` are the
+        passages to try, by default `candidates`.
         """
         if len(source) > LONGEST or not source.strip():
             return None
         until = time.monotonic() + TIME_LIMIT
-        near = self.candidates(scope, source, before)
+        near = self.candidates(scope, source, before) if near is None else near
         for replay in _replays(near, source, drops_hesitations) if near else ():
             if time.monotonic() > until:
                 return None
@@ -261,6 +277,17 @@ class Similar:
                 votes[place] += worth[one]
         found = (self._passage(place, scope) for place, _ in votes.most_common(LOOKED_AT))
         return list(islice((f for f in found if f is not None and f.when < limit), TRIES))
+
+    def alike(self, scope: str, source: str, before: float | None = None) -> list[Remembered]:
+        """Passages of a scope that mean nearly the same, by the index of meanings; none without one.
+
+        Blocks for an embedding and a search: a tenth of a second, a second at most.
+        """
+        if self.vectors is None or len(source) > LONGEST or not source.strip():
+            return []
+        limit = float("inf") if before is None else before
+        found = map(_opened, self.vectors.near(scope, source, before))
+        return [f for f in found if f is not None and f.scope == scope and f.when < limit]
 
     def _led_to(self, codes: Sequence[int]) -> list[tuple[int, int, float]]:
         """(code, row, when stored); one statement for all codes takes a quarter of the time of one for each."""
@@ -321,12 +348,14 @@ class Similar:
 
         made = [place for place, p in self._rows() if p is not None and from_it(p)]
         self.drop(made)
+        if self.vectors is not None:
+            self.vectors.drop(made)
         return len(made)
 
     def verify(self) -> int:
         """Remove damaged passages; how many there were."""
         damaged = [place for place, opened in self._rows() if opened is None]
-        self._drop(damaged)
+        self.drop(damaged)
         return len(damaged)
 
     def sizes(self) -> Iterator[tuple[int, float, int]]:
@@ -340,6 +369,8 @@ class Similar:
 
     def drop(self, places: list[int]) -> None:
         """Remove rows and what leads to them."""
+        if self.vectors is not None and self.vectors.is_file:  # a server's limits are its own affair
+            self.vectors.drop(places)
         if len(places) <= SEVERAL:
             self._drop(places)
             return
@@ -355,6 +386,8 @@ class Similar:
         with self._transaction() as connection:
             connection.execute("DELETE FROM codes")
             connection.execute("DELETE FROM passages")
+        if self.vectors is not None and self.vectors.is_file:
+            self.vectors.clear()
 
     def shrink(self) -> None:
         """Give the room of removed rows back to the disk, where that is much."""
@@ -372,7 +405,9 @@ class Similar:
                 connection.execute("DELETE FROM passages WHERE id = ?", (place,))
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and the index of meanings when what was given to it has been added."""
+        if self.vectors is not None:
+            self.vectors.close()
         with self._lock:
             self._connection.close()
 

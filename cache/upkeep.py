@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 class CacheStats(Record):
     """What a cache holds, and what it saved.
 
-    `passages` are those of the similar tier; `bytes` is the size of all files, `payload` that of the sealed entries.
-    `models` and `styles` count entries by what was said in `about`. `hits`, `misses` and, of the misses, `damaged`,
-    `newer` and `expired` are this object's own; `saved` and `misses_ever` are of all runs whose processes ended in
-    order. `saved_dollars` is by model, for models whose price is known. Times are ISO 8601, UTC.
+    `passages` are those of the similar tier, `by_meaning` those in its index of meanings, where there is one; `bytes`
+    is the size of all files, `payload` that of the sealed entries. `models` and `styles` count entries by what was said
+    in `about`. `hits`, `misses` and, of the misses, `damaged`, `newer` and `expired` are this object's own; `saved` and
+    `misses_ever` are of all runs whose processes ended in order. `saved_dollars` is by model, for models whose price is
+    known. Times are ISO 8601, UTC.
     """
 
     entries: int
     passages: int
+    by_meaning: int | None
     pinned: int
     bytes: int
     payload: int
@@ -69,7 +71,9 @@ class VerifyReport(Record):
     damaged_passages: int = 0
 
 
-def stats(cache: ExactCache, passages: int, price: Callable[[str, Usage], float | None] | None) -> CacheStats:
+def stats(
+    cache: ExactCache, passages: int, by_meaning: int | None, price: Callable[[str, Usage], float | None] | None
+) -> CacheStats:
     """See PassageCache.stats."""
     models: Counter[str] = Counter()
     styles: Counter[str] = Counter()
@@ -90,6 +94,7 @@ def stats(cache: ExactCache, passages: int, price: Callable[[str, Usage], float 
     return CacheStats(
         entries=entries,
         passages=passages,
+        by_meaning=by_meaning,
         pinned=pinned,
         bytes=file_bytes(cache.path),
         payload=payload,

@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         code = 2
     except RewriterError as error:
-        click.echo(f"rewriter: {error}", err=True)
+        from rewriter.report.visible import visible
+
+        click.echo(f"rewriter: {visible(str(error))}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = _interrupted()

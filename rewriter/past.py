@@ -17,9 +17,6 @@ from rewriter.journal import JOURNAL, parse, read_lines
 # Of a finished file's entry these are for the report and large; a resumed run does without.
 _LARGE = ("fixes_list", "segments")
 
-# Bytes of a file's name in the journal at most: a path of 4,096 bytes, escaped.
-LONGEST_NAME = 10_000
-
 _PASSAGE = b'{"event":"passage","key":"'
 _OUTCOME = b'{"event":"outcome",'
 
@@ -106,12 +103,13 @@ def _key_and_file(line: bytes) -> tuple[str, str | None]:
     """The key and the file of a passage's line; None where the line is torn before they end."""
     start = len(_PASSAGE)
     end = line.find(b'"', start)
-    mark = b'","file":'
-    if end < 0 or line[end : end + len(mark)] != mark:
+    mark, after = b'","file":', b',"outcomes":'
+    name = end + len(mark)
+    until = line.find(after, name)
+    if end < 0 or until < 0 or line[end:name] != mark:
         return "", None
     try:
-        rest = line[end + len(mark) : end + len(mark) + LONGEST_NAME].decode("utf-8", "ignore")
-        file, _ = json.JSONDecoder().raw_decode(rest)
+        file = json.loads(line[name:until])  # the bytes: a name that is no UTF-8 has halves of surrogate pairs
     except ValueError:
         return "", None
     return line[start:end].decode("ascii", "replace"), str(file) if line.endswith(b"}\n") else None

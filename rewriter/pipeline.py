@@ -66,7 +66,7 @@ _NOT_SPACE = re.compile(r"\S")
 class Replays(Protocol):
     """Rewrites of near passages, kept so that they need not be asked for: the cache's similar tier."""
 
-    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
+    async def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
         """A rewrite of `text` that `judge(text, rewrite)` accepts; None also where the request itself is answered."""
 
     def would(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> bool:
@@ -241,7 +241,7 @@ async def _rewrite_halves(
 async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
     messages, hints = question(attempt.text, attempt.context, attempt.loose, means)
     request = request_for(means.model, messages, attempt.tokens, means)
-    if _replay(attempt, request, hints, means):
+    if await _replay(attempt, request, hints, means):
         return
     await _try(attempt, request, "ask", means.ask, means)
     if _take_out(attempt, means):
@@ -322,14 +322,14 @@ def replayed(work: Work, passage: Passage, means: Means) -> bool:
     return means.replays.would(request, text, hints, lambda s, d: judge(s, d, means).accepted)
 
 
-def _replay(attempt: _Attempt, request: Request, hints: Sequence[Hint], means: Means) -> bool:
+async def _replay(attempt: _Attempt, request: Request, hints: Sequence[Hint], means: Means) -> bool:
     """Whether a near passage's rewrite could be carried over to this one and passed the check: no call is needed."""
 
     def accepts(source: str, draft: str) -> bool:
         attempt.verdict = judge(source, draft, means)
         return attempt.verdict.accepted
 
-    draft = means.replays.find(request, attempt.text, hints, accepts) if means.replays is not None else None
+    draft = await means.replays.find(request, attempt.text, hints, accepts) if means.replays is not None else None
     if draft is None:
         attempt.verdict = None
         return False

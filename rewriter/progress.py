@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rewriter.money import Chosen
 from rewriter.records import Outcome
+from rewriter.report.visible import on_one_line
 from rewriter.summary import Price, Spent, added, total
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Plain:
     def file(self, name: str, passages: int, size: int) -> None:
         self.known += passages
         self.known_size += size
-        self._say(f"{name}: {passages} passages")
+        self._say(on_one_line(f"{name}: {passages} passages"))
 
     def outcome(self, outcome: Outcome) -> None:
         self.finished += 1
@@ -80,10 +81,10 @@ class Plain:
             self.size -= size  # it took no time and says nothing of what is to come
         counts = ", ".join(f"{n} {status}" for status, n in report["passages"].items() if n)
         again = " (finished by an earlier run)" if report.get("resumed") else ""
-        self._say(f"{report['file']}: {counts or 'nothing to rewrite'}{again}")
+        self._say(on_one_line(f"{report['file']}: {counts or 'nothing to rewrite'}{again}"))
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(on_one_line(text), file=sys.stderr, flush=True)
 
     def _say(self, text: str) -> None:
         if not self.quiet:
@@ -125,7 +126,7 @@ class Live(Plain):
         )
 
     def note(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar.console.print(on_one_line(text), markup=False, highlight=False)
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -34,13 +34,13 @@ class CachedReplays:
         prompt = f"{self._style.digest} {self._style.policy}"
         return scope_of(self._endpoint, request.model, request.parameters, prompt, terms)
 
-    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
+    async def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
         """See pipeline.Replays."""
-        if request_key(self._endpoint, request) in self._cache:
+        if await self._cache.aholds(request_key(self._endpoint, request)):
             return None
         try:
             scope = self._scope(request, hints)
-            found = self._cache.replay(scope, text, judge, drops_hesitations=self._drops, before=self._before)
+            found = await self._cache.areplay(scope, text, judge, drops_hesitations=self._drops, before=self._before)
         except CacheError as error:
             self._tell(error)
             return None

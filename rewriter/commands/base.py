@@ -65,4 +65,5 @@ def rewriter_from(options: dict[str, Any]) -> Rewriter:
 
 def say(value: Any) -> None:
     """Print JSON on one line to standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    text = json.dumps(value, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # a file's name that is no UTF-8, as JSON escapes it

@@ -77,6 +77,8 @@ def print_stats(found: dict[str, Any]) -> None:
         f"{found['path']}: {found['entries']} entries ({found['pinned']} pinned), {found['passages']} passages, "
         f"{found['bytes']} bytes"
     )
+    if found["by_meaning"] is not None:
+        click.echo(f"{found['by_meaning']} passages in the index of meanings")
     for what in ("models", "styles"):
         listed = ", ".join(f"{name or '(none)'} {count}" for name, count in found[what].items())
         click.echo(f"{what}: {listed or 'none'}")

@@ -106,7 +106,7 @@ def print_report(out: str, as_json: bool) -> None:
 
 def print_summary(summary: dict[str, Any], out: str) -> None:
     """What happened, in a few lines."""
-    from rewriter.report.visible import visible
+    from rewriter.report.visible import on_one_line, visible
 
     counts = ", ".join(f"{n} {status}" for status, n in summary["passages"].items() if n)
     usage = summary["usage"]
@@ -117,7 +117,7 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
         f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
     )
     notes = [
-        f"{report['file']}: {visible(note)}"
+        f"{on_one_line(report['file'])}: {visible(note)}"
         for report in summary["reports"]
         for note in [*report.get("loops", []), *report.get("notes", [])]
     ]
@@ -128,7 +128,7 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
         click.echo(f"terms: {term_counts(summary['terms'])}")
     if kept := summary["passages"]["kept"]:
         click.echo(f"{kept} passage(s) kept as they were said; `rewriter report {out}` shows why.")
-    print_some([str(Path(out) / r["output"]) for r in summary["reports"] if "output" in r], "more files", out)
+    print_some([on_one_line(str(Path(out) / r["output"])) for r in summary["reports"] if "output" in r], "more files", out)
 
 
 def print_some(lines: Sequence[str], rest: str, out: str) -> None:

@@ -110,9 +110,9 @@ class _Glance:
     def __init__(self, inner: Replays, cache: PassageCache, endpoint: str) -> None:
         self._inner, self._cache, self._endpoint = inner, cache, endpoint
 
-    def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
+    async def find(self, request: Request, text: str, hints: Sequence[Hint], judge: Judge) -> str | None:
         """See pipeline.Replays."""
-        if request_key(self._endpoint, request) in self._cache:
+        if await self._cache.aholds(request_key(self._endpoint, request)):
             return None
         accepted: list[str] = []
 

@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(lambda m: _picture(m[0]), text)
 
 
+def on_one_line(text: str) -> str:
+    """The text made visible, line feeds too: for the names of files, which may hold anything."""
+    return visible(text).replace("\n", "␊")
+
+
 def _picture(char: str) -> str:
     code = ord(char)
     if char == "\t":
