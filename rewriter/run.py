@@ -150,7 +150,8 @@ class Run:
             journal.sync()
         if (cache := self.rewriter.cache) is not None:
             self._observer.save(cache.path)
-        write_whole(self.out / SUMMARY, json.dumps(done, ensure_ascii=False, indent=1).encode() + b"\n")
+        text = json.dumps(done, ensure_ascii=False, indent=1)
+        write_whole(self.out / SUMMARY, text.encode("utf-8", "backslashreplace") + b"\n")  # as JSON escapes
         logs.event("run_end", **{k: v for k, v in done.items() if k not in {"reports", "settings"}})
         return int(done["exit"])
 

@@ -128,7 +128,9 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
         click.echo(f"terms: {term_counts(summary['terms'])}")
     if kept := summary["passages"]["kept"]:
         click.echo(f"{kept} passage(s) kept as they were said; `rewriter report {out}` shows why.")
-    print_some([on_one_line(str(Path(out) / r["output"])) for r in summary["reports"] if "output" in r], "more files", out)
+    print_some(
+        [on_one_line(str(Path(out) / r["output"])) for r in summary["reports"] if "output" in r], "more files", out
+    )
 
 
 def print_some(lines: Sequence[str], rest: str, out: str) -> None:

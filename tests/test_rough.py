@@ -1,0 +1,72 @@
+"""Runs as rough users start them: names that hold anything, folders in folders, files of all kinds, disks that fill."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faulty_server import FaultyServer
+from rewriter.cli import main
+from talks import missing, talk
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with an empty folder `in`."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return int(caught.value.code or 0), out, err
+
+
+def rewrite(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """As a user's shell does it: with a standard output that takes UTF-8 and nothing else."""
+    command = [sys.executable, "-m", "rewriter.cli", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+NAMES = ["with space.txt", "two\nlines.txt", "smile😀.txt", "turn\u202eed.txt", "[a]*.txt", "-o.txt", "esc\x1b[31m.txt"]
+NOT_UTF8 = os.fsdecode(b"caf\xe9.txt")
+
+
+def test_any_name_is_rewritten_resumed_and_shown(folder: Path) -> None:
+    for name in [*NAMES, NOT_UTF8]:
+        (folder / "in" / name).write_text(talk(4), encoding="utf-8")
+    for again in (False, True):
+        done = rewrite("rewrite", "in", "-o", "out")
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"\x1b" not in done.stdout + done.stderr and "\u202e" not in (done.stdout + done.stderr).decode()
+        assert (b"finished by an earlier run" in done.stderr) is again
+    for name in [*NAMES, NOT_UTF8]:
+        assert missing(4, (folder / "out" / name).read_text(encoding="utf-8")) == []
+    summary = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert {r["file"] for r in summary["reports"]} == {*NAMES, NOT_UTF8}
+    printed = rewrite("rewrite", "in", "-o", "out", "--json").stdout
+    assert {r["file"] for r in json.loads(printed.decode())["reports"]} == {*NAMES, NOT_UTF8}
+
+
+def test_passages_of_a_name_that_is_no_utf8_are_taken_from_the_journal(
+    folder: Path, server: FaultyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "in" / NOT_UTF8).write_text(talk(24), encoding="utf-8")
+    assert run(capsys, "rewrite", "in", "-o", "out", "--no-cache", "-q")[0] == 0
+    asked = len(server.requests)
+    (folder / "out" / NOT_UTF8).unlink()
+    assert run(capsys, "rewrite", "in", "-o", "out", "--no-cache", "-q")[0] == 0
+    assert len(server.requests) == asked > 0
