@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from rewriter import formats, logs, prompting, summary
 from rewriter.api import Rewriter, Watch, assemble
 from rewriter.atomic import write_whole
-from rewriter.errors import BudgetExceeded, InputError, Interrupted, RewriterError, UsageError
+from rewriter.errors import BudgetExceeded, InputError, Interrupted, OutputError, RewriterError, UsageError
 from rewriter.estimate import expected_of
 from rewriter.formats import Source
 from rewriter.history import Observer
@@ -97,12 +97,30 @@ class Run:
         self._observer = Observer(rewriter.choice.model, rewriter.settings.style)
         self._failure: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
+        self._refuse_same_targets()
         for source in sources:
             self._refuse_overwriting(source)
 
+    def _refuse_same_targets(self) -> None:
+        """Two inputs whose names differ in the suffix only, written in one format."""
+        first: dict[str, Source] = {}
+        for source in self.sources:
+            other = first.setdefault(self.target(source).as_posix().casefold(), source)
+            if other is not source:
+                raise UsageError(
+                    f"{other.name} and {source.name} would both be written as {self.target(source)}.",
+                    remedy="Rename one, or rewrite them in two runs, each into a folder of its own.",
+                )
+
     def _refuse_overwriting(self, source: Source) -> None:
         target = self.target(source)
-        if source.path is not None and target.exists() and target.samefile(source.path):
+        try:
+            same = source.path is not None and target.exists() and target.samefile(source.path)
+        except OSError as error:
+            raise OutputError(
+                f"nothing can be written there: {error.strerror}.", where=str(target)[:200], remedy="Choose another -o."
+            ) from None
+        if same:
             raise UsageError(
                 "the output would overwrite its own input.", where=str(source.path), remedy="Choose another -o folder."
             )

@@ -70,3 +70,45 @@ def test_passages_of_a_name_that_is_no_utf8_are_taken_from_the_journal(
     (folder / "out" / NOT_UTF8).unlink()
     assert run(capsys, "rewrite", "in", "-o", "out", "--no-cache", "-q")[0] == 0
     assert len(server.requests) == asked > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["x" * 5000, "-o", "out"], 1, "File name too long"),
+        (["in/a.txt", "-o", "x" * 300], 1, "File name too long"),
+        (["", "-o", "out"], 2, "empty name"),
+    ],
+)
+def test_a_name_that_can_be_none_is_one_sentence(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    got, _, err = run(capsys, "rewrite", *arguments)
+    assert got == code and says in err and len(err) < 500
+
+
+# --- folders in folders ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["in", "in/**/*.txt"])
+def test_results_inside_the_input_folder_are_no_inputs(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/day").mkdir()
+    for name in ("a.txt", "day/a.txt"):
+        Path("in", name).write_text(talk(4), encoding="utf-8")
+    for out in ("in/out", "in/out", "in/day/again"):
+        code, said, _ = run(capsys, "rewrite", given, "-o", out)
+        assert code == 0 and "2 file(s)" in said
+    assert json.loads(run(capsys, "estimate", given, "--json")[1])["files"] == 2
+    assert "2 file(s)" in run(capsys, "rewrite", "in/out", "-o", "twice")[1]  # named itself, it is an input
+
+
+@pytest.mark.parametrize("given", [["in"], ["in/a.txt", "in/a.md"]])
+def test_two_inputs_never_end_in_one_file(
+    given: list[str], capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    for name in ("a.txt", "a.md"):
+        Path("in", name).write_text(talk(4), encoding="utf-8")
+    code, _, err = run(capsys, "rewrite", *given, "-o", "out", "--to", "txt")
+    assert code == 2 and "a.txt" in err and "a.md" in err and server.requests == [] and not Path("out").exists()
+    assert run(capsys, "rewrite", *given, "-o", "out")[0] == 0

@@ -21,9 +21,13 @@ SUFFIXES = {
     ".ssa": "ssa",
     ".json": "json",
 }
-# A run's own files, and the folder of reviewed ones, left in its output folder.
-_OF_A_RUN = frozenset({"run.jsonl", "summary.json", "review.jsonl", "batches.jsonl", "stdin.input", "reviewed"})
+# A run's own files, and the folder of reviewed ones, left in its output folder; the first tells that it is one.
+_JOURNAL = "run.jsonl"
+_OF_A_RUN = frozenset({_JOURNAL, "summary.json", "review.jsonl", "batches.jsonl", "stdin.input", "reviewed"})
 STDIN = "-"
+
+# Code points of a name that cannot be one, in a message.
+LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ def format_of(path: Path | str) -> str:
 def discover(inputs: Sequence[str]) -> list[Source]:
     """Files, folders (with their subfolders), globs and "-" as sources, in the order given, each file once.
 
+    Folders below a given one in which a run has left its journal are passed over: what is in them has been rewritten.
     Raises InputError for what is missing or a folder without transcripts, FormatError for an unknown suffix, and
-    UsageError where two files would be written to the same name.
+    UsageError for an empty name and where two files would be written to the same one.
     """
     found: dict[str, Source] = {}
     for given in inputs:
@@ -94,9 +99,11 @@ def _found(given: str) -> Iterator[Source]:
     path = Path(given)
     if given == STDIN:
         yield Source(None, Path("stdin.txt"))
-    elif path.is_dir():
+    elif not given:  # a variable of a shell that is not set; it would stand for the current folder
+        raise UsageError("an input has an empty name.", remedy="Name a file or a folder; . is the current one.")
+    elif _there(path) and path.is_dir():
         yield from _in_folder(path)
-    elif path.exists():
+    elif _there(path):
         format_of(path)
         yield Source(path, Path(path.name))
     elif glob.has_magic(given):
@@ -105,13 +112,43 @@ def _found(given: str) -> Iterator[Source]:
         raise InputError("no such file or folder.", where=given, remedy="Check the path.")
 
 
+def _there(path: Path) -> bool:
+    """Whether there is such a file or folder. Raises InputError for a name that none can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"this cannot be looked at: {reason}.", where=str(path)[:LONGEST_SHOWN], remedy="Check the path."
+        ) from None
+
+
 def _in_folder(folder: Path) -> Iterator[Source]:
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and _is_wanted(p.relative_to(folder))]
+    wanted = [p for p in sorted(folder.rglob("*")) if p.is_file() and _is_wanted(p.relative_to(folder))]
+    files = _not_of_runs(wanted, folder)
     if not files:
         known = ", ".join(SUFFIXES)
-        raise InputError("no transcripts in this folder.", where=str(folder), remedy=f"Looked for {known}.")
+        raise InputError(
+            "no transcripts in this folder.",
+            where=str(folder),
+            remedy=f"Looked for {known}, but not in subfolders that hold a run's results ({_JOURNAL}).",
+        )
     for path in files:
         yield Source(path, path.relative_to(folder))
+
+
+def _not_of_runs(files: Sequence[Path], top: Path) -> list[Path]:
+    """The files that are not in a run's folder below `top`."""
+    runs: dict[Path, bool] = {}
+
+    def of_a_run(folder: Path) -> bool:
+        if folder == top or folder == folder.parent:
+            return False
+        if folder not in runs:
+            runs[folder] = (folder / _JOURNAL).exists() or of_a_run(folder.parent)
+        return runs[folder]
+
+    return [p for p in files if not of_a_run(p.parent)]
 
 
 def _is_wanted(path: Path) -> bool:
@@ -121,11 +158,11 @@ def _is_wanted(path: Path) -> bool:
 
 def _matching(pattern: str) -> Iterator[Source]:
     paths = [Path(p) for p in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
-    files = [p for p in paths if p.is_file() and _is_wanted(Path(p.name))]
-    if not files:
-        raise InputError("nothing matches.", where=pattern, remedy=f"Known suffixes are {', '.join(SUFFIXES)}.")
     parts = Path(pattern).parts
     fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    files = _not_of_runs([p for p in paths if p.is_file() and _is_wanted(Path(p.name))], fixed)
+    if not files:
+        raise InputError("nothing matches.", where=pattern, remedy=f"Known suffixes are {', '.join(SUFFIXES)}.")
     for path in files:
         yield Source(path, path.relative_to(fixed))
 
