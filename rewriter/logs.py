@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,15 +41,43 @@ class JsonLines(logging.Formatter):
         return json.dumps({**said, **getattr(record, "facts", {})}, ensure_ascii=False, default=str)
 
 
+class _File(logging.FileHandler):
+    """A log file; what it could not take is said once, and hinders nobody."""
+
+    def __init__(self, path: str, troubles: list[str]) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.troubles = troubles
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Logging would print a traceback for every record."""
+        self._tell(sys.exc_info()[1])
+
+    def close(self) -> None:
+        """Closing writes what is left, which may fail too."""
+        try:
+            super().close()
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: BaseException | None) -> None:
+        if not self.troubles:
+            reason = getattr(error, "strerror", None) or error
+            self.troubles.append(f"{self.baseFilename}: the log is not whole: {reason}.")
+
+
 @contextmanager
-def log_to(path: str | None) -> Iterator[None]:
-    """Append events to a file while the block runs; None: nowhere. Raises OutputError where it cannot be opened."""
+def log_to(path: str | None) -> Iterator[list[str]]:
+    """Append events to a file while the block runs; None: nowhere. Raises OutputError where it cannot be opened.
+
+    The list holds, at the end, one sentence where the file could not take everything.
+    """
+    troubles: list[str] = []
     if path is None:
-        yield
+        yield troubles
         return
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _File(path, troubles)
     except OSError as error:
         raise OutputError(
             f"the log cannot be written: {error.strerror}.", where=path, remedy="Choose another --log-file."
@@ -58,7 +87,7 @@ def log_to(path: str | None) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield
+        yield troubles
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

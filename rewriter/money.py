@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ MILLION = 1_000_000
 
 # Behind a model's name in accounts: used through a provider's batch interface, at the price of that.
 BATCH = "@batch"
+
+# What a price may tell.
+PRICED = frozenset({"input", "cached", "output", "batch"})
 
 _DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
@@ -65,17 +69,37 @@ def prices() -> dict[str, dict[str, float]]:
 
     `batch` is the factor by which a provider's batch interface is cheaper.
 
-    Raises UsageError for a price without input or output.
+    Raises UsageError for a price without input or output, or that is no number.
     """
     table: dict[str, Any] = tomllib.loads((files("rewriter") / "prices.toml").read_text(encoding="utf-8"))
     own = Path("rewriter.toml")
     if own.is_file():
-        table |= tomllib.loads(own.read_text(encoding="utf-8")).get("prices", {})
-    for model, price in table.items():
-        if not {"input", "output"} <= set(price):
-            raise UsageError(
-                f"the price of {model} needs input and output.",
-                where=str(own),
-                remedy="Give both in dollars per million tokens.",
-            )
+        try:
+            found = tomllib.loads(own.read_text(encoding="utf-8")).get("prices", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise _wrong(f"no prices can be read: {error}.") from None
+        if not isinstance(found, dict):
+            raise _wrong("[prices] must be a table.")
+        for model, price in found.items():
+            _look(model, price)
+        table |= found
     return table
+
+
+def _look(model: str, price: Any) -> None:
+    """Raise UsageError for a price that cannot be reckoned with."""
+    if not isinstance(price, dict) or not {"input", "output"} <= set(price):
+        raise _wrong(f"the price of {model} needs input and output.")
+    if unknown := sorted(set(price) - PRICED):
+        raise _wrong(f"the price of {model} has {', '.join(unknown)}, which is none of {', '.join(sorted(PRICED))}.")
+    for name, value in price.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise _wrong(f"the price of {model} has {name} = {value!r}, which is no amount.")
+
+
+def _wrong(what: str) -> UsageError:
+    return UsageError(
+        what,
+        where="rewriter.toml",
+        remedy='Under [prices."model name"] give input and output in dollars per million tokens.',
+    )

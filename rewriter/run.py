@@ -144,6 +144,7 @@ class Run:
         summary says so. Raises ModelError and OutputError: the run cannot go on then. The same command continues.
         """
         started, self._main = time.time(), asyncio.current_task()
+        settings, options = self._settings, self._options()  # what is wrong in them is told before a file is made
         self.past = Past.read(self.out)
         self.rewriter.replays_before = self.past.since or started
         with Journal(self.out) as journal:
@@ -153,13 +154,13 @@ class Run:
                 "start",
                 at=_now(),
                 time=started,
-                settings=self._settings,
-                options=self._options(),
+                settings=settings,
+                options=options,
                 to=self.to,
                 files=len(self.sources),
                 bytes=size,
             )
-            logs.event("run_start", out=str(self.out), files=len(self.sources), bytes=size, **self._settings)
+            logs.event("run_start", out=str(self.out), files=len(self.sources), bytes=size, **settings)
             self.progress.begin(len(self.sources), size)
             await self._all(journal)
             await self.rewriter.settle()

@@ -16,6 +16,10 @@ from rewriter.records import Record
 
 CONFIG_FILE = "rewriter.toml"
 
+# Settings that have a REWRITER_ variable of their own, and those that have no flag.
+VARIABLES = ("style", "language", "cache", "budget", "concurrency", "timeout", "similar")
+WITHOUT_FLAG = frozenset({"timeout", "ladder", "use_cache"})
+
 
 class Ladder(Record):
     """How far a rejected passage is pursued before its source is kept.
@@ -73,24 +77,34 @@ class Settings(Record):
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:
     """Settings from flags (`given`, None values left out), then REWRITER_* variables, then `rewriter.toml`.
 
-    Raises UsageError for a configuration file that cannot be read or a value out of range, naming where it stands.
+    Raises UsageError for a configuration file that cannot be read, a value out of range and an empty text, naming where
+    it stands.
     """
     from_file = _read_config((folder or Path.cwd()) / CONFIG_FILE)
     from_env = {
-        name: os.environ[f"REWRITER_{name.upper()}"]
-        for name in ("style", "language", "cache", "budget", "concurrency", "timeout", "similar")
-        if os.environ.get(f"REWRITER_{name.upper()}")
+        name: os.environ[f"REWRITER_{name.upper()}"] for name in VARIABLES if os.environ.get(f"REWRITER_{name.upper()}")
     }
     flags = {k: v for k, v in given.items() if v is not None and v != ()}
+    values = {**from_file, **from_env, **flags}
+    # A shell's variable that is not set. Taken for "not given", it might send the text to another endpoint than meant.
+    if empty := sorted(k for k, v in values.items() if v == "" and k != "api_key"):
+        raise UsageError(f"{empty[0]} is an empty text.", remedy=_places(empty[0]))
     try:
-        return Settings.model_validate({**from_file, **from_env, **flags})
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(x) for x in first["loc"])
         raise UsageError(
             f"{name} cannot be {first.get('input')!r}: {first['msg']}.",
-            remedy=f"Look at --{name.replace('_', '-')}, REWRITER_{name.upper()} and {CONFIG_FILE}.",
+            remedy=_places(name),
         ) from None
+
+
+def _places(name: str) -> str:
+    """Where a setting may have been made."""
+    places = [] if name.partition(".")[0] in WITHOUT_FLAG else [f"--{name.replace('_', '-')}"]
+    places += [f"REWRITER_{name.upper()}"] if name in VARIABLES else []
+    return f"Look at {', '.join([*places, CONFIG_FILE])}."
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -102,6 +116,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"this is not valid TOML: {error}.", where=str(path), remedy="Mend the line named, or remove the file."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot be read: {error.strerror}.", where=str(path), remedy="Check its permissions."
         ) from None
     known = set(Settings.model_fields) - {"api_key", "model", "base_url"}
     own = {k: v for k, v in table.items() if k not in {"model", "prices"}}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rewriter.money import Chosen, cost_of
+from rewriter.money import Chosen, cost_of, prices
 from rewriter.pipeline import Work
 from rewriter.records import STATUSES, Outcome, TermCount, Usage
 
@@ -17,6 +17,7 @@ class Price:
     """Dollars for usage by model, as the model in use is paid for."""
 
     def __init__(self, choice: Chosen) -> None:
+        prices()  # a table that cannot be used is told before the first call
         self._free = choice.embedded
 
     def __call__(self, spent: Spent) -> float | None:

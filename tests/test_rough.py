@@ -12,6 +12,7 @@ import pytest
 
 from faulty_server import FaultyServer
 from rewriter.cli import main
+from rewriter.money import prices
 from talks import missing, talk
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -112,3 +113,44 @@ def test_two_inputs_never_end_in_one_file(
     code, _, err = run(capsys, "rewrite", *given, "-o", "out", "--to", "txt")
     assert code == 2 and "a.txt" in err and "a.md" in err and server.requests == [] and not Path("out").exists()
     assert run(capsys, "rewrite", *given, "-o", "out")[0] == 0
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--repair", "live"], "--repair is for --engine provider-batch"),
+        (["--poll", "5", "--engine", "ray"], "--poll is for --engine provider-batch"),
+        (["--workers", "2"], "--workers is for --engine ray"),
+        (["--base-url", ""], "base_url is an empty text"),
+        (["--style", "nice"], "no style 'nice'"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_made(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    code, _, err = run(capsys, "rewrite", "in", "-o", "out", *arguments)
+    assert code == 2 and says in err and server.requests == [] and not Path("out").exists()
+
+
+@pytest.mark.parametrize("command", [["rewrite", "in", "-o", "out"], ["estimate", "in"]])
+def test_a_broken_price_table_is_told_before_anything_is_asked(
+    command: list[str], capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    Path("rewriter.toml").write_text("prices.m = {input = 'free', output = 1}\n")
+    prices.cache_clear()
+    code, _, err = run(capsys, *command)
+    prices.cache_clear()
+    assert code == 2 and "input = 'free'" in err and server.requests == [] and not Path("out").exists()
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence_and_hinders_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    code, _, err = run(capsys, "rewrite", "in", "-o", "out", "-q", "--log-file", "/dev/full")
+    assert code == 0 and err.count("No space left") == 1 and Path("out/a.txt").exists()

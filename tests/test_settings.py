@@ -28,6 +28,11 @@ def test_the_nearer_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("", {"concurrency": 0}, "concurrency cannot be 0"),
         ("budget = 'many'", {}, "--budget"),
         ("", {"limit": 0}, "limit cannot be 0"),
+        ("", {"base_url": ""}, "base_url is an empty text. Look at --base-url"),
+        ('language = ""', {}, "language is an empty text"),
+        ("", {"max_cost": -1.0}, "Look at --max-cost, rewriter.toml"),
+        ("", {"budget": 3}, "Look at --budget, REWRITER_BUDGET, rewriter.toml"),
+        ("", {"timeout": 0.0}, "Look at REWRITER_TIMEOUT, rewriter.toml"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, config: str, given: dict[str, object], says: str) -> None:
@@ -61,10 +66,27 @@ def test_cost_counts_cached_input_at_its_own_price(tmp_path: Path, monkeypatch: 
     prices.cache_clear()
 
 
-def test_a_price_without_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ('[prices."m"]\ninput = 2.0\n', "the price of m needs input and output"),
+        ("prices = 3\n", "must be a table"),
+        ("[prices]\nm = 3\n", "the price of m needs"),
+        ("prices.m = {input = '2', output = 1}\n", "input = '2'"),
+        ("prices.m = {input = 2, output = -1}\n", "output = -1"),
+        ("prices.m = {input = nan, output = 1}\n", "input = nan"),
+        ("prices.m = {input = true, output = 1}\n", "input = True"),
+        ("prices.m = {input = 2, output = 1, cache = 1}\n", "has cache, which is none of"),
+        ("[prices\n", "no prices can be read"),
+        ("prices = '\udcff'\n", "no prices can be read"),
+    ],
+)
+def test_a_price_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, says: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rewriter.toml").write_text('[prices."m"]\ninput = 2.0\n')
+    (tmp_path / "rewriter.toml").write_text(table, encoding="utf-8", errors="surrogateescape")
     prices.cache_clear()
-    with pytest.raises(UsageError, match="needs input and output"):
+    with pytest.raises(UsageError, match=says):
         prices()
     prices.cache_clear()

@@ -13,6 +13,9 @@ from rewriter.commands.base import Command, model_options, rewriter_from, say
 # Lines of one kind that a summary shows; a folder of ten thousand files has its own in summary.json.
 SHOWN = 8
 
+# Flags of one engine.
+ONLY_WITH = {"repair": "provider-batch", "poll": "provider-batch", "address": "ray", "workers": "ray"}
+
 
 @click.command(
     cls=Command,
@@ -68,6 +71,7 @@ def rewrite(
     from rewriter.run import Run, stop_on_signals
 
     rewriter = rewriter_from(options)
+    refuse_idle(options, rewriter.settings.engine)
     sources = discover(inputs)
     if dry_run:
         print_estimate(plan(rewriter, sources), as_json)
@@ -82,8 +86,10 @@ def rewrite(
                 with stop_on_signals(run):
                     return await run.execute(), run
 
-    with log_to(log_file):
+    with log_to(log_file) as troubles:
         code, run = asyncio.run(go())
+    for trouble in troubles:
+        click.echo(trouble, err=True)
     summary = run.last_summary
     say(summary) if as_json else print_summary(summary, out)
     if report:
@@ -91,6 +97,18 @@ def rewrite(
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
+
+
+def refuse_idle(options: dict[str, Any], engine: str) -> None:
+    """Refuse flags that do nothing with this engine: who gives one means another."""
+    from rewriter.errors import UsageError
+
+    for name, wanted in ONLY_WITH.items():
+        if options[name] is not None and engine != wanted:
+            raise UsageError(
+                f"--{name} is for --engine {wanted}, and this run has --engine {engine}.",
+                remedy="Give that engine too, or leave the option out.",
+            )
 
 
 def print_report(out: str, as_json: bool) -> None:

@@ -142,7 +142,7 @@ def _not_of_runs(files: Sequence[Path], top: Path) -> list[Path]:
     runs: dict[Path, bool] = {}
 
     def of_a_run(folder: Path) -> bool:
-        if folder == top or folder == folder.parent:
+        if folder in {top, folder.parent}:
             return False
         if folder not in runs:
             runs[folder] = (folder / _JOURNAL).exists() or of_a_run(folder.parent)
