@@ -142,8 +142,8 @@ class Latin:
             beside = text[start - before : start], text[end : end + behind]
             if (before or behind) and usual + _BESIDE * sum(map(chinese_cost, "".join(beside))) > worth:
                 for left, right, heard in _with_sides(phones.sound(text[start:end]), *beside):
-                    # With many names hardly any sound is one of them, and reading the run as words takes longest.
-                    if self._few or phones.skeleton(heard) in self._skeletons:
+                    # Hardly any sound is near a name, and reading the run as words takes longest.
+                    if self._near(phones.skeleton(heard)):
                         cost = usual + _BESIDE * (runs.cost(start - left, start) + runs.cost(end, end + right))
                         if cost > worth:
                             yield start - left, end + right, heard, cost - IN_CHINESE
@@ -167,8 +167,12 @@ class Latin:
         automaton, classes = self._writings
         worth = self._bars.chinese.worth + IN_CHINESE
         for start, end, _ in automaton.find(classes.of(text)):
-            if (usual := runs.cost(start, end)) > worth:
-                yield start, end, _chinese(text[start:end]), usual - IN_CHINESE
+            # Characters cost no less one by one than as words, and reading the run as words takes longest.
+            if sum(map(chinese_cost, text[start:end])) <= worth:
+                continue
+            heard = _chinese(text[start:end])
+            if self._near(phones.skeleton(heard)) and (usual := runs.cost(start, end)) > worth:
+                yield start, end, heard, usual - IN_CHINESE
 
     @cached_property
     def _writings(self) -> tuple[Automaton, pinyin.ClassTable]:
