@@ -31,7 +31,7 @@ STUTTER = re.compile(r"([\u4e00-\u9fff]{1,3})\1|\b(\w+) \2\b")
 class Scripted(Rewriter):
     """A Rewriter whose model is a function."""
 
-    async def _call(self, request: Request) -> Answer:
+    async def call(self, request: Request) -> Answer:
         self.calls += 1
         passage = re.findall(r"<<<([0-9a-f]{8})>>>\n(.*?)\n<<</\1>>>", request.messages[-1]["content"], re.DOTALL)[-1][
             1
@@ -40,11 +40,13 @@ class Scripted(Rewriter):
         return Answer(text=text, usage=Usage(calls=1, input=900, output=300), model="scripted")
 
 
-def edited(text: str, edits: int, seed: int) -> str:
-    rng = random.Random(seed)
+def edited(text: str, edits: int, rng: random.Random, first: int = 0) -> str | None:
+    """A text with so many words put in, taken out or replaced from `first` on; None where it has not so many."""
     chinese = len(re.findall(r"[\u4e00-\u9fff]", text)) > len(text) / 3
     word = re.compile(r"[\u4e00-\u9fff]{2}" if chinese else r"\b[a-z]{3,}\b")
-    found = [m.span() for m in word.finditer(text, 100)]
+    found = [m.span() for m in word.finditer(text, first)]
+    if len(found) < edits:
+        return None
     for start, end in sorted(rng.sample(found, edits), reverse=True):
         new, how = rng.choice(WORDS[chinese]), rng.choice(["put in", "taken out", "replaced"])
         if how == "put in":
@@ -56,7 +58,8 @@ def edited(text: str, edits: int, seed: int) -> str:
 async def run(text: str, edits: int, seed: int, budget: int | None) -> tuple[Counter[str], Counter[str], int]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "one.txt").write_text(text, encoding="utf-8")
-        (Path(folder) / "two.txt").write_text(edited(text, edits, seed), encoding="utf-8")
+        changed = edited(text, edits, random.Random(seed), first=100) or text
+        (Path(folder) / "two.txt").write_text(changed, encoding="utf-8")
         options = {"model": "scripted", "base_url": "http://127.0.0.1:9/v1", "api_key": "none", "budget": budget}
         async with Scripted(cache=str(Path(folder) / "cache"), **options) as rewriter:
             first = await rewriter.rewrite(Path(folder) / "one.txt")

@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from statistics import median
 
-from cache_edits import WORDS
+from cache_edits import edited
 from rewriter.cache.replay import Refused, carry
 from rewriter.cache.similar import Remembered, Similar
 from rewriter.cache.vectors import Vectors
@@ -36,19 +35,6 @@ def pairs_of(path: Path, rng: random.Random, most: int) -> list[tuple[str, str]]
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     found = [(row["source"], row.get("rewrite") or row.get("target") or "") for row in rows]
     return rng.sample(found, min(most, len(found)))
-
-
-def edited(text: str, edits: int, rng: random.Random) -> str | None:
-    chinese = len(re.findall(r"[\u4e00-\u9fff]", text)) > len(text) / 3
-    found = [m.span() for m in re.finditer(r"[\u4e00-\u9fff]{2}" if chinese else r"\b[a-z]{3,}\b", text)]
-    if len(found) < edits:
-        return None
-    for start, end in sorted(rng.sample(found, edits), reverse=True):
-        new, how = rng.choice(WORDS[chinese]), rng.choice(["put in", "taken out", "replaced"])
-        if how == "put in":
-            new += ("" if chinese else " ") + text[start:end]
-        text = text[:start] + ("" if how == "taken out" else new) + text[end:]
-    return text
 
 
 def carried(source: str, rewrite: str, new: str) -> bool:

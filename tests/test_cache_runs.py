@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +121,14 @@ def test_two_runs_are_told_apart_from_what_they_saved(server: FaultyServer, tmp_
     with PassageCache(tmp_path / "cache") as cache:
         saved = {row.tier: row for row in cache.stats().saved}
     assert saved["replay"].hits >= 1 and saved["replay"].output > 0 and saved["replay"].style == "clean"
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_edits_runs() -> None:
+    root = Path(__file__).parent.parent
+    command = [sys.executable, str(root / "benchmarks" / "cache_edits.py"), str(root / "examples" / "talk_zh.txt")]
+    done = subprocess.run(
+        [*command, "--edits", "4", "--runs", "2", "--budget", "60"], capture_output=True, text=True, check=True
+    )
+    touched, untouched = re.findall(r"([\d.]+)% of \d+", done.stdout)
+    assert float(touched) > 0 and float(untouched) == 100
