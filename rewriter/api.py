@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rewriter import formats, logs, prompting
 from rewriter.cache import open_cache, request_key
-from rewriter.errors import ModelUnavailable, RewriterError, UsageError
+from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
@@ -419,6 +419,9 @@ class Rewriter:
             watch.fed()
             while waiting:
                 yield await waiting.popleft()
+        except (BudgetExceeded, Interrupted):  # the calls under way are paid for: they end, and what is whole is kept
+            await asyncio.gather(*waiting, return_exceptions=True)
+            raise
         finally:
             for task in waiting:
                 task.cancel()

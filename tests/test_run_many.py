@@ -164,10 +164,16 @@ def wait_for(condition: Any, seconds: float = 20.0) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_calls_under_way_finish(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "script"),
+    [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["gutted", None, None, None] * 10)],
+)
+def test_a_signal_lets_the_calls_under_way_finish(
+    number: signal.Signals, script: list[str | None], tmp_path: Path
+) -> None:
+    """Also where another passage's draft is rejected meanwhile, and its next call may not be made any more."""
     folder, out = folder_of(tmp_path, 6, 24), tmp_path / "out"
-    with FaultyServer(delay=0.4) as server:
+    with FaultyServer(delay=0.4, script=script) as server:
         process = start(server, folder, out)
         wait_for(lambda: len(server.requests) >= 6)
         process.send_signal(number)
