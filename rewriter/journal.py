@@ -1,7 +1,8 @@
 """A run's append-only record, `run.jsonl`, and what a later run reads from it.
 
-One JSON object a line, each with an `event`: `start` (settings of the run), `begin` (a file is begun), `passage` (its
-outcomes are known), `outcome` (one of a finished file), `file` (finished: its input, output and account) and `end`. A
+One JSON object a line, each with an `event`: `start` (settings of the run), `begin` (a file is begun), `resumed` (one
+was finished before), `paid` (for a call or a batch), `passage` (its outcomes are known), `outcome` (one of a finished
+file), `file` (finished: its input, output and account) and `end`. A
 process killed in the middle of a line leaves a torn last line: readers pass it over, and the next run begins on a line
 of its own.
 """

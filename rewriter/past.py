@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rewriter.journal import JOURNAL, parse, read_lines
+from rewriter.records import Usage
 
 # Of a finished file's entry these are for the report and large; a resumed run does without.
 _LARGE = ("fixes_list", "segments")
@@ -32,11 +33,15 @@ class Finished:
 
 @dataclass
 class Past:
-    """The journal's knowledge; later lines win. `since` is when the run began that is not at its end yet, or None."""
+    """The journal's knowledge; later lines win.
+
+    `since` is when the run began that is not at its end yet, or None; `paid` is what all executions paid, by model.
+    """
 
     path: Path
     settings: dict[str, Any] | None = None
     since: float | None = None
+    paid: dict[str, Usage] = field(default_factory=dict)
     files: dict[str, Finished] = field(default_factory=dict)
     _open: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -63,6 +68,8 @@ class Past:
         if kind == "start":
             self.settings = event.get("settings")
             self.since = self.since or event.get("time")
+        elif kind == "paid":
+            add_paid(self.paid, event)
         elif kind == "end" and not event.get("stopped"):
             self.since = None
         elif kind == "file" and "failed" not in event:
@@ -97,6 +104,12 @@ class Past:
             outcomes = event.get("outcomes")
             return outcomes if event.get("key") == key and isinstance(outcomes, list) else None
         return None
+
+
+def add_paid(paid: dict[str, Usage], event: dict[str, Any]) -> None:
+    """Add what one line of the journal says was paid."""
+    model = str(event["model"])
+    paid[model] = paid.get(model, Usage()) + Usage.model_validate(event["usage"])
 
 
 def _key_and_file(line: bytes) -> tuple[str, str | None]:

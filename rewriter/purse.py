@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -55,6 +55,7 @@ class Purse:
     def __init__(self, most_cost: float | None = None, most_tokens: int | None = None) -> None:
         self.most_cost, self.most_tokens = most_cost, most_tokens
         self.spent: dict[str, Usage] = {}
+        self.on_paid: Callable[[str, Usage], None] | None = None  # hears of every payment, by model
         self._open: dict[int, Account] = {}
         self._calls: set[int] = set()  # accounts that will be closed without anybody's help
         self._closed = asyncio.Event()
@@ -127,6 +128,8 @@ class Purse:
         self._closed.set()  # who waits is woken, and waits for the next one
         self._closed.clear()
         self.spent[account.model] = self.spent.get(account.model, Usage()) + account.paid
+        if self.on_paid is not None and account.paid.calls:
+            self.on_paid(account.model, account.paid)
 
     def _look(self, account: Account, choice: Chosen) -> None:
         booked = dict(self.spent)

@@ -121,6 +121,15 @@ class Usage(Record):
             output=self.output + other.output,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        """What is left, field by field and at least 0."""
+        return Usage(
+            calls=max(0, self.calls - other.calls),
+            input=max(0, self.input - other.input),
+            cached=max(0, self.cached - other.cached),
+            output=max(0, self.output - other.output),
+        )
+
 
 class Hit(Record):
     """A place text[start:end] where a glossary term, or a way it is misheard, occurs.

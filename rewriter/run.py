@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +94,7 @@ class Run:
         self._stdin: bytes | None = None
         self._reports: dict[int, dict[str, Any]] = {}
         self._open: dict[int, int] = {}  # code points of the files begun and not finished
+        self._paid: summary.Spent = {}  # in this execution, as the journal has it
         self._observer = Observer(rewriter.choice.model, rewriter.settings.style)
         self._failure: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -162,10 +163,19 @@ class Run:
             )
             logs.event("run_start", out=str(self.out), files=len(self.sources), bytes=size, **settings)
             self.progress.begin(len(self.sources), size)
-            await self._all(journal)
-            await self.rewriter.settle()
+            self.rewriter.purse.on_paid = partial(self._pay, journal)
+            try:
+                await self._all(journal)
+                await self.rewriter.settle()
+                self._pay_the_rest(journal)
+            except RewriterError as error:
+                with suppress(OutputError):
+                    journal.add("end", at=_now(), exit=error.exit_code, stopped=True, why=str(error))
+                raise
+            finally:
+                self.rewriter.purse.on_paid = None
             done = self.last_summary = self._summary(time.time() - started)
-            journal.add("end", at=_now(), exit=done["exit"], stopped=done["stopped"] is not None)
+            journal.add("end", at=_now(), exit=done["exit"], stopped=done["stopped"] is not None, why=done["stopped"])
             journal.sync()
         if (cache := self.rewriter.cache) is not None:
             self._observer.save(cache.path)
@@ -173,6 +183,21 @@ class Run:
         write_whole(self.out / SUMMARY, text.encode("utf-8", "backslashreplace") + b"\n")  # as JSON escapes
         logs.event("run_end", **{k: v for k, v in done.items() if k not in {"reports", "settings"}})
         return int(done["exit"])
+
+    def _pay(self, journal: Journal, model: str, usage: Usage) -> None:
+        """Write down what was paid, before the answer is used: whatever becomes of it, the money is gone."""
+        self._paid[model] = self._paid.get(model, Usage()) + usage
+        try:
+            journal.add("paid", model=model, usage=usage.model_dump())
+        except OutputError as error:  # not raised here: the answer is still to be stored
+            self._failure = self._failure if self._failure and not self._can_go_on() else error
+
+    def _pay_the_rest(self, journal: Journal) -> None:
+        """What was paid elsewhere and is in no passage's outcomes."""
+        for model, usage in self.rewriter.purse.spent.items():
+            rest = usage - self._paid.get(model, Usage())
+            if rest.calls:
+                self._pay(journal, model, rest)
 
     def interrupt(self) -> None:
         """Stop: the first time after the calls under way, the second time at once. For signal handlers."""
@@ -249,6 +274,7 @@ class Run:
             data = self._bytes(source)
             digest, identity = self._identity(data)
             if (old := self._finished_before(source, identity)) is not None:
+                journal.add("resumed", file=name, bytes=len(data))
                 self.progress.done(old, source.size)
                 return old
             work = self._prepared(source, data)
@@ -332,6 +358,9 @@ class Run:
         def arrived(passage: Passage, new: list[Outcome]) -> None:
             self._seen(name, new)
             self._observe(work, passage, new, means, passage.index in counted)
+            if self.rewriter.place is not None:  # paid on another machine
+                for model, usage in summary.added(o.spent for o in new).items():
+                    self._pay(journal, model, usage)
             key = keys.pop(passage.index, None) or self._key(work, passage)
             if not any(o.unanswered for o in new):
                 dumped = [o.model_dump(mode="json") for o in new]
@@ -452,11 +481,11 @@ class Run:
         """The run's totals: what `summary.json` holds."""
         reports = [self._reports[n] for n in sorted(self._reports)]
         good = [r for r in reports if "failed" not in r]
-        totals = summary.totals(good, self.price)
+        now = self.rewriter.purse.spent
+        totals = summary.totals(good, summary.added([self.past.paid, now]), self.price)
         failed = len(reports) - len(good)
         code = EXIT_FAILED if failed else EXIT_KEPT if totals["passages"]["kept"] else EXIT_OK
         stopped = self._failure
-        now = self.rewriter.purse.spent
         return {
             "exit": stopped.exit_code if isinstance(stopped, RewriterError) else code,
             "stopped": str(stopped) if stopped else None,

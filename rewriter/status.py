@@ -12,8 +12,10 @@ from typing import Any, Literal
 from rewriter.errors import InputError
 from rewriter.journal import BATCHES, JOURNAL, is_open, parse, read_journal, read_lines
 from rewriter.money import cost_of
+from rewriter.past import add_paid
 from rewriter.records import STATUSES, Record, Usage
-from rewriter.summary import added, dump, total, undump
+from rewriter.report.visible import on_one_line
+from rewriter.summary import Spent, dump, total
 
 # Batches whose answers are in the cache, the answers in them and the requests that got none; batches that the provider
 # works on, those that wait for room there, and the requests of both.
@@ -23,15 +25,18 @@ State = Literal["running", "stopped", "finished"]
 
 
 class RunStatus(Record):
-    """A run at a moment. `passages` counts outcomes by status, of files finished and not; `passages_in_all` is what the
+    """A run at a moment. `files`, `passages` and what follows from them are of the last execution's inputs: finished by
+    it or found finished. `passages` counts outcomes by status, of files finished and not; `passages_in_all` is what the
     files begun have, and for the rest by their size. `rate` is passages a second and `left` seconds, of the execution
-    that is running (None where none is). `cost` is in dollars, None where a price is not known. `batches` counts those
-    at a provider and their requests (see BATCH_COUNTS); empty where the run has none.
+    that is running (None where none is). `spent` is what all executions paid and `cost` that in dollars, None where a
+    price is not known. `why` says why a run stopped. `batches` counts those at a provider and their requests (see
+    BATCH_COUNTS); empty where the run has none.
     """
 
     folder: str
     state: State
     exit: int | None
+    why: str
     began: str
     files: int
     files_done: int
@@ -57,7 +62,12 @@ class _Seen:
     size: int = 0
     exit: int | None = None
     stopped: bool = True
+    why: str = ""
     embedded: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    paid: Spent = field(default_factory=dict)
+    before: dict[str, dict[str, Any]] = field(default_factory=dict)  # finished by earlier executions
+    resumed: tuple[int, int] = (0, 0)  # passages and bytes of those among them that this execution found finished
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     begun: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -69,9 +79,15 @@ class _Seen:
             self.began, self.time = event["at"], event.get("time", _seconds(event["at"]))
             self.files, self.size = event.get("files", 0), event.get("bytes", 0)
             self.embedded = str(event["settings"]["endpoint"]).startswith("embedded:")
-            self.now, self.exit, self.stopped, self.failed = 0, None, True, set()
+            self._begin(event["settings"])
+        elif kind == "resumed" and file in self.before:
+            self.done[file] = self.before[file]
+            passages, size = self.resumed
+            self.resumed = passages + sum(self.done[file]["passages"].values()), size + int(event["bytes"])
         elif kind == "begin":
             self.begun[file] = event
+        elif kind == "paid":
+            add_paid(self.paid, event)
         elif kind == "passage":
             self.open.setdefault(file, {})[event["key"]] = event["outcomes"]
             self.now += 1
@@ -81,7 +97,16 @@ class _Seen:
             self.done[file] = event
             self.open.pop(file, None)
         elif kind == "end":
-            self.exit, self.stopped = event["exit"], bool(event.get("stopped"))
+            self.exit, self.stopped, self.why = event["exit"], bool(event.get("stopped")), event.get("why") or ""
+
+    def _begin(self, settings: dict[str, Any]) -> None:
+        """A new execution: it may have other inputs, and with other settings nothing half-done is of use to it."""
+        self.now, self.exit, self.stopped, self.why = 0, None, True, ""
+        self.before |= self.done
+        self.done, self.begun, self.failed, self.resumed = {}, {}, set(), (0, 0)
+        if settings != self.settings:
+            self.open = {}
+        self.settings = settings
 
 
 def status(folder: Path) -> RunStatus:
@@ -99,22 +124,22 @@ def status(folder: Path) -> RunStatus:
     counts: dict[str, int] = {s: sum(d["passages"][s] for d in seen.done.values()) for s in STATUSES}
     for outcome in outcomes:
         counts[outcome["status"]] += 1
-    spent = added(undump(x.get("spent", {})) for x in [*seen.done.values(), *outcomes])
     rate = seen.now / max(time.time() - seen.time, 0.001) if running and seen.now else None
     in_all = _in_all(seen, sum(counts.values()))
     return RunStatus(
         folder=str(folder),
         state="running" if running else "stopped" if seen.stopped else "finished",
         exit=None if running else seen.exit,
+        why="" if running else seen.why,
         began=seen.began,
         files=seen.files,
         files_done=len(seen.done),
         files_failed=len(seen.failed),
         passages=counts,
         passages_in_all=in_all,
-        usage=total(spent),
-        spent=dump(spent),
-        cost=0.0 if seen.embedded else cost_of(spent),
+        usage=total(seen.paid),
+        spent=dump(seen.paid),
+        cost=0.0 if seen.embedded else cost_of(seen.paid),
         batches=_batches(folder / BATCHES),
         rate=rate and round(rate, 3),
         left=rate and round((in_all - sum(counts.values())) / rate, 1),
@@ -150,9 +175,9 @@ def _batches(path: Path) -> dict[str, int]:
 
 
 def _in_all(seen: _Seen, found: int) -> int:
-    known = sum(int(e["passages"]) for e in seen.begun.values())
-    size = sum(int(e["bytes"]) for e in seen.begun.values())
-    if not known or not size or seen.exit is not None:
+    known = sum(int(e["passages"]) for e in seen.begun.values()) + seen.resumed[0]
+    size = sum(int(e["bytes"]) for e in seen.begun.values()) + seen.resumed[1]
+    if not known or not size or not seen.stopped:
         return max(known, found)
     return max(round(known * max(1.0, seen.size / size)), found)
 
@@ -167,7 +192,7 @@ def lines(found: RunStatus) -> list[str]:
     done, price = sum(found.passages.values()), "cost unknown" if found.cost is None else f"${found.cost:.4f}"
     failed = f", {found.files_failed} failed" if found.files_failed else ""
     said = [
-        f"{found.folder}: {found.state}" + ("" if found.exit is None else f", exit code {found.exit}"),
+        f"{on_one_line(found.folder)}: {found.state}" + ("" if found.exit is None else f", exit code {found.exit}"),
         f"files: {found.files_done} of {found.files} done{failed}",
         f"passages: {done} of {found.passages_in_all}: {counts or 'none yet'}",
         f"tokens: {found.usage.input} in, {found.usage.output} out in {found.usage.calls} calls, {price}",
@@ -180,6 +205,8 @@ def lines(found: RunStatus) -> list[str]:
         )
     if found.rate and found.left is not None:
         said.append(f"{found.rate:.2f} passages a second; about {found.left / 60:.0f} min left")
+    if found.why:
+        said.append(on_one_line(found.why))
     elif found.state == "stopped":
         said.append("The command that began it continues it.")
     return said

@@ -46,9 +46,9 @@ def file_entry(work: Work, outcomes: Sequence[Outcome], account: Mapping[str, in
     }
 
 
-def totals(entries: Sequence[Mapping[str, Any]], price: Price) -> dict[str, Any]:
-    """The sums over finished files."""
-    spent, saved = (added(undump(e.get(kind, {})) for e in entries) for kind in ("spent", "saved"))
+def totals(entries: Sequence[Mapping[str, Any]], spent: Spent, price: Price) -> dict[str, Any]:
+    """The sums over finished files, and what was spent in all: unfinished files are not among the entries."""
+    saved = added(undump(e.get("saved", {})) for e in entries)
     characters = sum((Counter(e["characters"]) for e in entries), Counter[str]())
     return {
         "files": len(entries),

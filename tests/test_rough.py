@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,3 +156,123 @@ def test_a_log_that_cannot_be_written_is_one_sentence_and_hinders_nothing(
     Path("in/a.txt").write_text(talk(4), encoding="utf-8")
     code, _, err = run(capsys, "rewrite", "in", "-o", "out", "-q", "--log-file", "/dev/full")
     assert code == 0 and err.count("No space left") == 1 and Path("out/a.txt").exists()
+
+
+# --- money, stopped and gone on --------------------------------------------------------------------------------------
+
+
+def charged(server: FaultyServer) -> dict[str, int]:
+    account = server.account
+    return {"calls": account.calls, "input": account.input, "cached": account.cached, "output": account.output}
+
+
+def told(out: str) -> dict[str, Any]:
+    return dict(json.loads(Path(out, "summary.json").read_text(encoding="utf-8")))
+
+
+def look(capsys: pytest.CaptureFixture[str], out: str) -> dict[str, Any]:
+    return dict(json.loads(run(capsys, "status", out, "--json")[1]))
+
+
+def test_the_spend_is_the_servers_account_at_every_stop(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of stopped runs too, and of answers whose passages were not finished when the budget ended."""
+    for n in range(3):
+        Path(f"in/{n}.txt").write_text(talk(24, first=100 * n), encoding="utf-8")
+    stops = 0
+    with FaultyServer(rate=0.4, faults=("gutted", "number")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        while True:
+            code, out, _ = run(capsys, "rewrite", "in", "-o", "out", "--budget", "60", "--max-tokens", "9000", "-q")
+            summary, status = told("out"), look(capsys, "out")
+            assert summary["spent"] == status["spent"] == {"m": charged(server)}
+            assert summary["usage"] == status["usage"] == charged(server)
+            assert f"{server.account.input} in, {server.account.output} out" in out
+            if code != 5:
+                break
+            stops += 1
+            assert "--max-tokens" in status["why"] and status["state"] == "stopped"
+    assert code in {0, 3} and stops > 3 and summary["files"] == 3
+    assert sum(r["usage"]["calls"] for r in summary["reports"]) <= summary["usage"]["calls"]
+
+
+def test_what_was_paid_under_other_settings_is_in_the_spend(
+    capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    Path("in/a.txt").write_text(talk(24), encoding="utf-8")
+    for style in ("clean", "correct", "clean"):
+        assert run(capsys, "rewrite", "in", "-o", "out", "--style", style, "--similar", "off", "-q")[0] == 0
+    summary = told("out")
+    assert summary["spent"] == {"m": charged(server)} and summary["calls_now"] == 0
+    assert summary["reports"][0]["usage"]["calls"] == 0  # the last version came from the cache
+
+
+def test_a_run_that_failed_tells_its_spend_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/a.txt").write_text(talk(60), encoding="utf-8")
+    with FaultyServer(key_lives=6) as server:
+        arguments = ["--base-url", server.base_url, "--concurrency", "2", "--budget", "60", "-q"]
+        code, _, err = run(capsys, "rewrite", "in", "-o", "out", *arguments)
+        status = look(capsys, "out")
+    assert code == 1 and status["spent"] == {"m": charged(server)}
+    assert (status["state"], status["exit"]) == ("stopped", 1) and status["why"] in err
+    assert "does not accept the key" in run(capsys, "status", "out")[1]
+
+
+@pytest.mark.slow
+def test_the_spend_of_a_killed_run_lacks_only_what_was_in_flight(server: FaultyServer) -> None:
+    Path("in/a.txt").write_text(talk(120), encoding="utf-8")
+    server.delay, concurrency, kills = 0.05, 2, 4
+    command = [sys.executable, "-m", "rewriter.cli", "rewrite", "in", "-o", "out", "-q", "--budget", "60"]
+    for n in range(kills):
+        process = subprocess.Popen([*command, "--concurrency", str(concurrency)])
+        while len(server.requests) < 8 * (n + 1) and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    server.delay = 0
+    assert subprocess.run(command, check=False).returncode == 0
+    lost = server.account.calls - told("out")["usage"]["calls"]
+    assert 0 <= lost <= kills * concurrency
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_status_is_of_the_last_commands_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(3):
+        Path(f"in/{n}.txt").write_text(talk(8, first=100 * n), encoding="utf-8")
+    run(capsys, "rewrite", "in", "-o", "out", "-q")
+    whole = look(capsys, "out")
+    assert (whole["files_done"], whole["files"], whole["passages_in_all"]) == (3, 3, sum(whole["passages"].values()))
+    run(capsys, "rewrite", "in/1.txt", "-o", "out", "-q")
+    one = look(capsys, "out")
+    assert (one["files_done"], one["files"], one["state"]) == (1, 1, "finished")
+    assert one["passages_in_all"] == sum(one["passages"].values()) == sum(whole["passages"].values()) // 3
+    Path("in/1.txt").write_text(talk(9, first=500), encoding="utf-8")
+    run(capsys, "rewrite", "in", "-o", "out", "-q")
+    again = look(capsys, "out")
+    assert (again["files_done"], again["files"], again["passages_in_all"]) == (3, 3, sum(again["passages"].values()))
+
+
+def test_status_of_a_stopped_run_counts_the_files_to_come_and_nothing_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for n in range(4):
+        Path(f"in/{n}.txt").write_text(talk(24, first=100 * n), encoding="utf-8")
+    options = ["--budget", "60", "--max-tokens", "4000", "-q", "--concurrency", "2"]
+    for style in ("clean", "formal"):
+        assert run(capsys, "rewrite", "in", "-o", "out", *options, "--style", style)[0] == 5
+        found = look(capsys, "out")
+        assert 0 < sum(found["passages"].values()) < 10 and 40 < found["passages_in_all"] < 60
+
+
+def test_status_reads_what_is_left_of_a_journal(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/a.txt").write_text(talk(24), encoding="utf-8")
+    run(capsys, "rewrite", "in", "-o", "out", "-q")
+    journal = Path("out/run.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])
+    assert look(capsys, "out")["state"] == "stopped"
+    journal.write_bytes(b"")
+    assert run(capsys, "status", "out")[0] == 1
