@@ -8,6 +8,7 @@ it; any model takes the stop for the end of a sentence.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 from rewriter.formats.cues import CLAUSE_END, CLOSING, SENTENCE_END, points
 
@@ -17,6 +18,18 @@ _BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)(?:[ \t]*(?:\r\n|\r|\n))+[ \t]*")
 _OWN_LINE = re.compile(r"\s*(?:[#>|*+\-•]|\d{1,3}[.)、]|[^\s，。,.!?！？]{1,12}(?: [^\s，。,.!?！？]{1,12})?[:：])")
 _MARKS = SENTENCE_END | CLAUSE_END | CLOSING
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
+
+# Lines that say who speaks, or when, and nothing else: "Speaker 1: 00:02:07", "[00:12] 主持人", "发言人 2：". A name is
+# one where a time stands with it, or where it is what tools call speakers they do not know.
+_TIME = (
+    r"(?:\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?[ \t]*)?"
+    r"[\[(（【]?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?[\])）】]?"
+)
+_TIMES = rf"{_TIME}(?:[ \t]*(?:-->|[-–~])?[ \t]*{_TIME})?"
+_NAME = r"[^\W\d_][^\n\r\d:：，。！？,!?;；]{0,30}\d{0,3}"
+_UNKNOWN = r"(?i:speaker|host|guest|moderator|interviewer|interviewee|发言人|说话人|主持人|嘉宾|记者)[ _]?\d{0,3}"
+_WHO = rf"(?:{_TIMES}(?:[ \t]*[-–]?[ \t]*{_NAME})?|{_NAME}[ \t]*[:：]?[ \t]*{_TIMES}|{_UNKNOWN})[ \t]*[:：]?"
+_LABELS = re.compile(rf"(?:\A|[ \t]*(?:\r\n|\r|\n))\s*(?:{_WHO}[ \t]*(?:(?:\r\n|\r|\n)\s*|\Z))+")
 
 # Of so many paragraphs at least can be told how they were made, and this share of them must be as expected.
 FEWEST_PARAGRAPHS, NEARLY_ALL = 8, 0.95
@@ -37,8 +50,10 @@ def are_loose(text: str) -> bool:
 def shown(text: str, *, loose: bool) -> str:
     """A text as a model is shown it: paragraphs of plain speech in one, loose ones without the stops between them.
 
-    Where no mark stands before a break, the break is all that parts two words, and stays.
+    Where no mark stands before a break, the break is all that parts two words, and stays. Lines that say who speaks
+    are left out: a weak model drops them or takes them for the end of its task; `with_paragraphs` puts them back.
     """
+    text = without_labels(text)
     parts, start = [], 0
     for found in _BREAK.finditer(text):
         before, after = text[start : found.start()], text[found.end() :]
@@ -52,12 +67,39 @@ def shown(text: str, *, loose: bool) -> str:
     return "".join([*parts, text[start:]])
 
 
+def without_labels(text: str) -> str:
+    """A text without the lines that say who speaks, unless there is nothing else in it."""
+    bare = _LABELS.sub(lambda m: "\n" if m.start() and m.end() < len(text) else "", text)
+    return bare if bare.strip() else text
+
+
+def with_labels(draft: str, source: str) -> str:
+    """The draft with the source's lines that say who speaks, which no model was shown.
+
+    A turn begins where alignment finds it and a sentence or a line ends there in the draft; where that is not so, its
+    line is left out, and the guard will miss it.
+    """
+    labels = list(_LABELS.finditer(source))
+    if not labels or _LABELS.search(draft):
+        return draft
+    gone = [0, *accumulate(len(m[0]) - 1 for m in labels)]
+    bare = _LABELS.sub("\n", source)
+    places = points(bare, draft, [m.start() - before for m, before in zip(labels, gone, strict=False)])
+    for found, at in reversed(list(zip(labels, places, strict=True))):
+        before, after = draft[:at].rstrip(), draft[at:].lstrip()
+        between = draft[len(before) : len(draft) - len(after)]
+        if not before or not after or before[-1] in _MARKS or "\n" in between:
+            draft = f"{before}{found[0]}{after}"
+    return draft
+
+
 def with_paragraphs(draft: str, source: str) -> str:
-    """The draft with the source's paragraph breaks, where a model ran two paragraphs together.
+    """The draft with the source's paragraph breaks, where a model ran two paragraphs together, and its `with_labels`.
 
     Only breaks behind a sentence's end count, and only where a sentence ends in the draft too: recognisers break lines
     in the middle of sentences, and joining those is what a rewrite is for. Places are found by alignment.
     """
+    draft = with_labels(draft, source)
     breaks = [m for m in _BREAK.finditer(source) if source[: m.start()].rstrip()[-1:] in SENTENCE_END]
     if len(breaks) <= sum(1 for _ in _BREAK.finditer(draft)):
         return draft

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from rewriter.checks.policies import POLICIES
 from rewriter.errors import PromptError, StyleError
+from rewriter.paragraphs import without_labels
 from rewriter.records import Finding, Record
 
 Messages = tuple[dict[str, str], ...]
@@ -364,9 +365,10 @@ def repair(style: Style, messages: Sequence[Mapping[str, str]], draft: str, find
     """The conversation, the rejected draft, and a turn that names what is wrong with it, heaviest first.
 
     Findings that reject are named; where there are none, those that warn. After a blank draft, which endpoints refuse
-    as a turn, the reproach joins the last user turn. Nothing passed in is changed.
+    as a turn, the reproach joins the last user turn. Of the draft the model sees what it wrote, not the lines that say
+    who speaks. Nothing passed in is changed.
     """
-    asked = _copies(messages)
+    asked, draft = _copies(messages), without_labels(draft)
     passage = passage_of(asked)
     opening, closing = markers(passage)
     turn = _fill(

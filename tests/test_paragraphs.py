@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rewriter import checks
 from rewriter.api import Rewriter
 from rewriter.formats import read_bytes
-from rewriter.paragraphs import are_loose, shown, with_paragraphs
+from rewriter.paragraphs import are_loose, shown, with_paragraphs, without_labels
 from rewriter.pipeline import first_request
 
 PIECES = (
@@ -61,6 +61,83 @@ def test_paragraphs_that_were_broken_by_length_are_told(text: str, loose: bool) 
 )
 def test_a_model_is_shown_speech_in_one_paragraph(text: str, loose: bool, expected: str) -> None:
     assert shown(text, loose=loose) == expected
+
+
+TURNS = """Speaker 0: 00:00:00
+
+So who keeps the key of the pump house?
+
+Speaker 1: 00:00:04
+
+Old Zhou.
+He has had it since spring.
+
+[00:00:09] 主持人
+
+那谁来修呢？
+
+发言人2  2024-05-06 10:00:12
+
+县里来的师傅"""
+
+
+@pytest.mark.parametrize(
+    ("line", "is_label"),
+    [
+        ("Speaker 1: 00:02:07", True),
+        ("发言人1   00:02:07", True),
+        ("老周(00:12:33)：", True),
+        ("[00:02:07]", True),
+        ("00:00:01,000 --> 00:00:05,000", True),
+        ("Dr. Smith [00:01:02]", True),
+        ("老周 2023-10-01 10:30:20", True),
+        ("主持人：", True),
+        ("老周：", False),  # may be how a thought begins: 他说：
+        ("Speaker 1: the pump broke at 10:30", False),
+        ("水泵 10:30 就坏了", False),
+        ("The pump broke.", False),
+        ("1. 10:30", False),
+    ],
+)
+def test_lines_that_only_say_who_speaks_are_told(line: str, is_label: bool) -> None:
+    text = f"水泵坏了。\n{line}\n修了三天。"
+    assert (without_labels(text) == "水泵坏了。\n修了三天。") is is_label
+
+
+def test_a_model_is_not_shown_who_speaks_and_the_rewrite_says_it() -> None:
+    asked = shown(TURNS, loose=False)
+    assert asked == (
+        "So who keeps the key of the pump house?\nOld Zhou.\nHe has had it since spring.\n那谁来修呢？\n县里来的师傅"
+    )
+    assert with_paragraphs(asked, TURNS) == TURNS
+    said = asked.replace("\n", " ").replace("So who", "Who")
+    rewrite = with_paragraphs(said, TURNS)
+    assert rewrite == TURNS.replace("So who", "Who").replace("Zhou.\nHe", "Zhou. He")
+    assert checks.check(TURNS, rewrite).accepted
+
+
+def test_where_a_turn_cannot_be_placed_its_line_is_missed_by_the_guard() -> None:
+    rewrite = with_paragraphs(
+        "Old Zhou keeps the key and he has had it since spring",
+        "Old Zhou keeps the key\n\nSpeaker 1: 00:02:07\n\nand he has had it since spring",
+    )
+    assert "Speaker" not in rewrite
+
+
+@pytest.mark.parametrize("text", ["Speaker 1: 00:02:07", "\n\n00:01:02\n\n", "", "\n"])
+def test_where_nothing_else_is_said_it_is_shown(text: str) -> None:
+    assert shown(text, loose=False) == text and with_paragraphs(text, text) == text
+
+
+@given(
+    st.lists(
+        st.sampled_from(["Speaker 1: 00:00:0{}", "00:1{}", "主持人：", "水泵坏了。", "It broke.", "修了\n三天，", ""]),
+        max_size=8,
+    )
+)
+def test_who_speaks_is_put_back_where_it_stood(lines: list[str]) -> None:
+    text = "\n\n".join(line.format(n) for n, line in enumerate(lines))
+    assert with_paragraphs(without_labels(text), text) == text
 
 
 @given(st.lists(st.text("水泵，。！ \n#-:：ab1.", max_size=8), max_size=8), st.booleans())
