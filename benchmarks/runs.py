@@ -1,6 +1,6 @@
 """Large runs through the command: memory and start-up, a warm run of many files, resuming a long one.
 
-    python benchmarks/runs.py memory TALK.txt [--megabytes 1000]
+    python benchmarks/runs.py memory TALK.txt [--megabytes 1000] [--budget N]
     python benchmarks/runs.py warm TALK.txt [--files 1000]
     python benchmarks/runs.py resume TALK.txt [--passages 100000]
 
@@ -61,25 +61,23 @@ def command(folder: Path, out: Path, cache: Path, url: str, *more: str) -> list[
 
 
 def memory_of(process: subprocess.Popen[bytes], found: list[tuple[float, int]]) -> None:
-    """Megabytes of a process while it runs, with the seconds since the beginning.
-
-    Pages of files are left out: the cache maps its index, and the system takes them back when it needs them.
-    """
+    """Resident megabytes of a process while it runs, those of the files it maps included, with the seconds since then."""
     began = time.monotonic()
     while process.poll() is None:
         try:
-            _, resident, of_files, *_ = map(int, Path(f"/proc/{process.pid}/statm").read_text().split())
+            _, resident, *_ = map(int, Path(f"/proc/{process.pid}/statm").read_text().split())
         except (OSError, IndexError, ValueError):
             return
-        found.append((time.monotonic() - began, (resident - of_files) * resource.getpagesize() // 1_000_000))
+        found.append((time.monotonic() - began, resident * resource.getpagesize() // 1_000_000))
         time.sleep(EVERY)
 
 
-def memory(talk: str, tmp: Path, megabytes: int) -> None:
+def memory(talk: str, tmp: Path, megabytes: int, more: list[str]) -> None:
     files = copies(talk, tmp / "in", size=megabytes * 1_000_000)
     with mock(0.05) as url:
         began = time.monotonic()
-        process = subprocess.Popen(command(tmp / "in", tmp / "out", tmp / "cache", url), stdout=subprocess.DEVNULL)
+        arguments = command(tmp / "in", tmp / "out", tmp / "cache", url, *more)
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
         found: list[tuple[float, int]] = []
         watcher = threading.Thread(target=memory_of, args=(process, found))
         watcher.start()
@@ -167,13 +165,15 @@ def main() -> None:
     parser.add_argument("what", choices=["memory", "warm", "resume"])
     parser.add_argument("talk", type=Path)
     parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--budget", type=int, help="tokens in a passage, for memory")
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--passages", type=int, default=100_000)
     options = parser.parse_args()
     talk = fix(options.talk.read_text(encoding="utf-8"), lang="zh", style="clean").text
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "memory":
-            memory(talk, Path(folder), options.megabytes)
+            budget = ["--budget", str(options.budget)] if options.budget else []
+            memory(talk, Path(folder), options.megabytes, budget)
         elif options.what == "warm":
             warm(talk, Path(folder), options.files)
         else:

@@ -61,7 +61,8 @@ PRAGMAS = (
     "trusted_schema = OFF",
     "synchronous = NORMAL",  # after a power cut the last rows may be missing, which costs a model call each
     "cache_size = -16384",  # KB: the inner pages of a million passages
-    "mmap_size = 4294967296",  # bytes, of the system's page cache
+    # bytes. All of the file made a look-up of 0.65 ms 0.62, and what is mapped counts as memory of the process.
+    "mmap_size = 33554432",
     "wal_autocheckpoint = 8000",  # pages: codes fall on random pages, and ten times fewer checkpoints write each once
 )
 SIZES = "SELECT id, CAST(stored AS REAL), length(sealed) + ? FROM passages ORDER BY 2 DESC, id DESC"
