@@ -61,7 +61,7 @@ def command(folder: Path, out: Path, cache: Path, url: str, *more: str) -> list[
 
 
 def memory_of(process: subprocess.Popen[bytes], found: list[tuple[float, int]]) -> None:
-    """Resident megabytes of a process while it runs, those of the files it maps included, with the seconds since then."""
+    """Resident megabytes of a process while it runs, mapped files included, with the seconds since the beginning."""
     began = time.monotonic()
     while process.poll() is None:
         try:
