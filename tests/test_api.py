@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 import rewriter
 from faulty_server import FaultyServer
-from rewriter.api import TASKS_PER_CALL
+from rewriter.api import TASKS_PER_CALL, Rewriter
+from rewriter.records import Request
 from talks import missing, talk
 
 
@@ -103,3 +105,38 @@ async def test_a_language_decides_the_prompt(server: FaultyServer) -> None:
             await rw.rewrite(formats.read_bytes(text.encode(), name="-"))
     systems = {r.messages[0]["content"] for r in server.requests}
     assert len(systems) == 3
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_answers_that_come_together_are_kept_at_once_and_handed_out_one_by_one(use_cache: bool, tmp_path: Path) -> None:
+    """Sixteen answers at once, each with 20 ms of work behind it: a timer of 5 ms is not held up for 320.
+
+    Halfway through the work all of them are paid for, so that a kill then loses none.
+    """
+    late: list[float] = []
+    paid: list[int] = []
+
+    async def timer() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            late.append(time.monotonic() - before)
+
+    async def one(rewriter: Rewriter, n: int) -> None:
+        request = Request(model="m", messages=({"role": "user", "content": f"第{n}段"},), parameters={})
+        await rewriter.ask(request, "ask", prompt="p")
+        time.sleep(0.02)  # noqa: ASYNC251  work that does not give way, as judging is
+        paid.append(rewriter.purse.spent["m"].calls)
+
+    async def go(server: FaultyServer) -> None:
+        settings = {"base_url": server.base_url, "model": "m", "cache": str(tmp_path), "use_cache": use_cache}
+        async with Rewriter(**settings, concurrency=16) as rewriter:
+            await one(rewriter, 99)
+            ticking = asyncio.create_task(timer())
+            await asyncio.gather(*(one(rewriter, n) for n in range(16)))
+            ticking.cancel()
+
+    with FaultyServer(delay=0.3) as server:
+        asyncio.run(go(server))
+    assert max(late) < 0.15
+    assert paid[9] == paid[-1] == 17

@@ -312,28 +312,6 @@ async def test_another_model_is_told_once() -> None:
     assert [h for h in heard if h[0] == "model"] == [("model", {"asked": "m", "answered": "other/big-7b"})]
 
 
-async def test_answers_that_come_together_are_handed_out_with_the_loop_running_between() -> None:
-    """Twenty answers at once, each with 20 ms of work behind it: a timer of 5 ms is not held up for 400."""
-    late: list[float] = []
-
-    async def timer() -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.005)
-            late.append(time.monotonic() - before)
-
-    async def one(chat: ChatClient, n: int) -> None:
-        await chat.complete(ask(f"第{n}段"))
-        time.sleep(0.02)  # noqa: ASYNC251  work that does not give way, as judging is
-
-    async with FaultyServer(delay=0.3) as server, client(server, concurrency=20) as chat:
-        await one(chat, 99)
-        ticking = asyncio.create_task(timer())
-        await asyncio.gather(*(one(chat, n) for n in range(20)))
-        ticking.cancel()
-    assert max(late) < 0.15
-
-
 # --- the way there ---------------------------------------------------------------------------------------------------
 
 
