@@ -10,6 +10,7 @@ from typing import Any
 from rewriter import formats, prompting
 from rewriter.api import Rewriter
 from rewriter.cache import request_key
+from rewriter.errors import InputError
 from rewriter.fixes import detect_language
 from rewriter.formats import Source
 from rewriter.glossary import Glossary
@@ -29,7 +30,7 @@ SIGMAS = 2.0
 def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
     """Totals over the sources.
 
-    `cached` passages have a stored answer and `replayed` ones a near passage's rewrite: they take no tokens. `input`
+    `failed` says of each file that cannot be read why; a run leaves it out too. `cached` passages have a stored answer and `replayed` ones a near passage's rewrite: they take no tokens. `input`
     and `output` are the tokens to expect, repairs included as past runs with this model and style had them; `*_least`
     and `*_most` the range, narrower the more passages there are. `history` is how many past passages it rests on. With
     `batch` the price is that of the provider's batch interface, repairs too.
@@ -37,12 +38,16 @@ def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
     counts = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "replayed": 0}
     tokens, asked = [0, 0], 0
     count = MessageTokens(rewriter.counter)
+    failed = []
     for source in sources:
-        transcript = formats.read_bytes(source.read(), name=source.name, format=None)
-        work = rewriter.prepare(transcript)
-        means = rewriter.means(rewriter.language(transcript))
+        try:
+            work = rewriter.prepare(formats.read_bytes(source.read(), name=source.name, format=None))
+        except InputError as error:
+            failed.append(str(error))
+            continue
+        means = rewriter.means(rewriter.language(work.transcript))
         counts["files"] += 1
-        counts["characters"] += len(transcript.text)
+        counts["characters"] += len(work.transcript.text)
         for passage in work.passages[: rewriter.settings.limit]:
             counts["passages"] += 1
             free = _free(rewriter, work, passage, means)
@@ -52,7 +57,7 @@ def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
             asked += 1
             expected = expected_of(first_request(work, passage, means), passage, count)
             tokens = [tokens[0] + expected[0], tokens[1] + expected[1]]
-    return {**counts, **_with_range(rewriter, tokens, asked)}
+    return {**counts, "failed": failed, **_with_range(rewriter, tokens, asked)}
 
 
 def _free(rewriter: Rewriter, work: Work, passage: Passage, means: Means) -> str | None:

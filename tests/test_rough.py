@@ -276,3 +276,22 @@ def test_status_reads_what_is_left_of_a_journal(capsys: pytest.CaptureFixture[st
     assert look(capsys, "out")["state"] == "stopped"
     journal.write_bytes(b"")
     assert run(capsys, "status", "out")[0] == 1
+
+
+# --- bad files among good ones ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["estimate", "in"], ["rewrite", "in", "-o", "out", "--dry-run"]])
+def test_an_estimate_goes_past_a_file_that_cannot_be_read(
+    command: list[str], capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    Path("in/a.txt").write_text(talk(24), encoding="utf-8")
+    Path("in/bin.txt").write_bytes(bytes(range(256)))
+    Path("in/empty.txt").write_bytes(b"")
+    code, out, err = run(capsys, *command)
+    assert code == 1 and out.startswith("1 file(s)") and "bin.txt" in err and "empty.txt" in err
+    code, out, _ = run(capsys, *command, "--json")
+    plan = json.loads(out)
+    assert code == 1 and plan["files"] == 1 and plan["passages"] > 0 and len(plan["failed"]) == 2
+    assert run(capsys, "rewrite", "in", "-o", "out", "-q")[0] == 1
+    assert len(server.requests) == plan["passages"]

@@ -74,8 +74,7 @@ def rewrite(
     refuse_idle(options, rewriter.settings.engine)
     sources = discover(inputs)
     if dry_run:
-        print_estimate(plan(rewriter, sources), as_json)
-        return 0
+        return print_estimate(plan(rewriter, sources), as_json)
     choice = rewriter.choice
 
     async def go() -> tuple[int, Run]:
@@ -178,15 +177,19 @@ def estimate(inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
 
-    print_estimate(plan(rewriter_from(options), discover(inputs)), as_json)
-    return 0
+    return print_estimate(plan(rewriter_from(options), discover(inputs)), as_json)
 
 
-def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
-    """An estimate for a person or a machine."""
+def print_estimate(plan: dict[str, Any], as_json: bool) -> int:
+    """An estimate for a person or a machine; the exit code, 1 where a file cannot be read."""
+    from rewriter.report.visible import on_one_line
+
+    code = 1 if plan["failed"] else 0
     if as_json:
         say(plan)
-        return
+        return code
+    for why in plan["failed"]:
+        click.echo(f"rewriter: {on_one_line(why)}", err=True)
     click.echo(
         f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, "
         f"{plan['cached']} of them in the cache, {plan['replayed']} to be replayed"
@@ -202,6 +205,7 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> None:
     else:
         priced = f"{plan['model']}, in batches" if plan["batch"] else plan["model"]
         click.echo(f"cost: ${plan['cost']:.4f} (${plan['cost_least']:.4f} to ${plan['cost_most']:.4f}, {priced})")
+    return code
 
 
 @click.command(cls=Command, epilog="Example:\nrewriter split talk.txt --json")
