@@ -30,10 +30,11 @@ SIGMAS = 2.0
 def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
     """Totals over the sources.
 
-    `failed` says of each file that cannot be read why; a run leaves it out too. `cached` passages have a stored answer and `replayed` ones a near passage's rewrite: they take no tokens. `input`
-    and `output` are the tokens to expect, repairs included as past runs with this model and style had them; `*_least`
-    and `*_most` the range, narrower the more passages there are. `history` is how many past passages it rests on. With
-    `batch` the price is that of the provider's batch interface, repairs too.
+    `failed` says of each file that cannot be read why; a run leaves it out too. `cached` passages have a stored answer
+    and `replayed` ones a near passage's rewrite: they take no tokens. `input` and `output` are the tokens to expect,
+    repairs included as past runs with this model and style had them; `*_least` and `*_most` the range, narrower the
+    more passages there are. `history` is how many past passages it rests on. With `batch` the price is that of the
+    provider's batch interface, repairs too.
     """
     counts = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "replayed": 0}
     tokens, asked = [0, 0], 0
