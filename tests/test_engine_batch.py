@@ -29,8 +29,9 @@ from faulty_server import Messages, light_edit, passage_between_markers, spoil
 from rewriter.api import Rewriter
 from rewriter.engines import open_engine
 from rewriter.engines.batch import MOST_TRIES, BatchEngine
+from rewriter.engines.batch_files import Note, RequestFile
 from rewriter.engines.batch_log import Batch, BatchLog
-from rewriter.errors import ModelConfigError, ModelUnavailable, RewriterError, UsageError
+from rewriter.errors import ModelConfigError, ModelUnavailable, OutputError, RewriterError, UsageError
 from rewriter.estimate import estimate
 from rewriter.formats import discover
 from rewriter.model.retry import RetryPolicy
@@ -112,6 +113,25 @@ Expected = tuple[dict[str, bytes], dict[str, Any]]
 
 
 # --- the same as the local engine ------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
+    """Closing a file tries once more what could not be written, and must not hide the sentence."""
+
+    def full() -> Any:
+        return Path("/dev/full").open("wb")
+
+    log = BatchLog(tmp_path / "batches.jsonl")
+    log._file = full()
+    with pytest.raises(OutputError, match="No space left"):
+        log.add("end")
+    log.close()
+    file = RequestFile(tmp_path, "m")
+    file._lines, file._keys = full(), full()
+    file.add(b"{}", Note("key", "mark", "prompt"), Usage())
+    with pytest.raises(OutputError, match="No space left"):
+        file.close("settings")
+    file.discard()
 
 
 def test_same_output_at_half_the_price(server: BatchServer, tmp_path: Path, expected: Expected) -> None:

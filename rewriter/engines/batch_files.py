@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,8 +79,9 @@ class RequestFile:
 
     def discard(self) -> None:
         """Leave nothing of it."""
-        self._lines.close()
-        self._keys.close()
+        for file in (self._lines, self._keys):
+            with suppress(OSError):  # what a full disk did not take is tried once more
+                file.close()
         remove(self._folder, self.token)
 
 

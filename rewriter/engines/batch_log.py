@@ -21,6 +21,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,7 +107,8 @@ class BatchLog:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):  # a line that could not be written, which `add` has told, is tried once more
+            self._file.close()
 
     # --- one for each step ---
 
