@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+_STOPS = (".", "!", "?", "。", "！", "？")
+
 
 class RewriterError(Exception):
     """What went wrong, where, and what to do about it.
@@ -43,8 +45,9 @@ class RewriterError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
+        stop = "" if not self.remedy or self.what.endswith(_STOPS) else "."  # a provider's words may end in none
         cure = f" {self.remedy}" if self.remedy else ""
-        return f"{place}{self.what}{cure}"
+        return f"{place}{self.what}{stop}{cure}"
 
 
 def _made(kind: type[RewriterError], what: str, where: str, remedy: str) -> RewriterError:

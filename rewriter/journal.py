@@ -57,7 +57,9 @@ def read_lines(path: Path, first: int = 0, last: int | None = None) -> Iterator[
         return
     except OSError as error:
         raise OutputError(
-            f"the journal cannot be read: {error.strerror}.", where=str(path), remedy="Choose another folder with -o."
+            f"the journal cannot be read: {error.strerror}.",
+            where=str(path),
+            remedy="Name another folder (rewrite: -o).",
         ) from None
 
 

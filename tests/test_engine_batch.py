@@ -122,11 +122,14 @@ def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
         return Path("/dev/full").open("wb")
 
     log = BatchLog(tmp_path / "batches.jsonl")
+    log.close()
     log._file = full()
     with pytest.raises(OutputError, match="No space left"):
         log.add("end")
     log.close()
     file = RequestFile(tmp_path, "m")
+    file._lines.close()
+    file._keys.close()
     file._lines, file._keys = full(), full()
     file.add(b"{}", Note("key", "mark", "prompt"), Usage())
     with pytest.raises(OutputError, match="No space left"):

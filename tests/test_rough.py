@@ -295,3 +295,17 @@ def test_an_estimate_goes_past_a_file_that_cannot_be_read(
     assert code == 1 and plan["files"] == 1 and plan["passages"] > 0 and len(plan["failed"]) == 2
     assert run(capsys, "rewrite", "in", "-o", "out", "-q")[0] == 1
     assert len(server.requests) == plan["passages"]
+
+
+def test_a_stopped_run_says_how_many_files_are_left(capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(3):
+        Path(f"in/{n}.txt").write_text(talk(24, first=100 * n), encoding="utf-8")
+    code, out, _ = run(capsys, "rewrite", "in", "-o", "out", "--max-tokens", "2000", "-q")
+    assert code == 5 and out.startswith("0 file(s), 3 unfinished, passages: none\n")
+
+
+def test_a_providers_words_and_the_remedy_are_two_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    with FaultyServer(rate=1.0, faults=("429_quota",)) as server:
+        _, _, err = run(capsys, "rewrite", "in", "-o", "out", "-q", "--base-url", server.base_url)
+    assert "You exceeded your current quota. Add credit" in err

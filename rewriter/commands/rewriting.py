@@ -128,7 +128,7 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in summary["passages"].items() if n)
     usage = summary["usage"]
     price = "" if summary["cost"] is None else f", ${summary['cost']:.4f}"
-    failed = f", {summary['failed']} failed" if summary["failed"] else ""
+    failed = "".join(f", {summary[kind]} {kind}" for kind in ("failed", "unfinished") if summary[kind])
     click.echo(f"{summary['files']} file(s){failed}, passages: {counts or 'none'}")
     click.echo(
         f"model calls now: {summary['calls_now']}; tokens in all: {usage['input']} in, {usage['output']} out{price}"
