@@ -335,7 +335,11 @@ class Rewriter:
         async with self.purse.open(request, self.counter, self.choice) as account:
             self._go_on()  # there may have been a wait for room
             self.calls += 1
-            answer = await client.complete(request)
+            try:
+                answer = await client.complete(request)
+            except (BudgetExceeded, Interrupted):  # turned away in the line: it was not made
+                self.calls -= 1
+                raise
             account.pay(answer.usage)
             return answer
 

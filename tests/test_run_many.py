@@ -182,6 +182,7 @@ def test_a_signal_lets_the_calls_under_way_finish(
         assert process.returncode == 130 and b"Traceback" not in said and b"the same command continues" in said
         summary = json.loads((out / "summary.json").read_text())
         assert summary["exit"] == 130 and summary["spent_now"]["m"]["calls"] == asked  # all that was asked was kept
+        assert summary["calls_now"] == asked  # and what waited in line was not made
         server.delay = 0.0
         again = start(server, folder, out)
         again.communicate()

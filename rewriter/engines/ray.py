@@ -26,7 +26,7 @@ from pydantic import Base64Bytes, SecretStr
 from rewriter import logs
 from rewriter.api import Caller, Rewriter
 from rewriter.cache import SHARED_VARIABLE
-from rewriter.errors import ModelUnavailable, RewriterError, UsageError
+from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
 from rewriter.model.limits import DROPPED, Limits, Line
 from rewriter.model.pace import Result, Ticket
 from rewriter.model.resolve import ModelChoice
@@ -131,10 +131,11 @@ class Gate:
         if self._stopped is not None:
             raise self._stopped
 
-    async def close(self, number: int, usage: Usage) -> None:
-        """The call is over and took so much; told twice, it counts once."""
+    async def close(self, number: int, usage: Usage, made: bool = True) -> None:
+        """The call is over and took so much; told twice, it counts once. Not `made`: it was turned away in the line."""
         _, account = self._accounts.pop(number, ("", None))
         if account is not None:
+            self._calls -= not made
             account.pay(usage)
             self._purse.close(account)
 
@@ -213,13 +214,16 @@ class Gated:
         """See Caller."""
         with _causes():
             number = await self._gate.book.remote(self._worker, request.model, expected_usage(request, self._count))
-        usage = Usage()
+        usage, made = Usage(), True
         try:
             answer = await self._inner.complete(request)
             usage = answer.usage
             return answer
+        except (BudgetExceeded, Interrupted):
+            made = False
+            raise
         finally:
-            await self._gate.close.remote(number, usage)
+            await self._gate.close.remote(number, usage, made)
 
     async def aclose(self) -> None:
         """See Caller."""
