@@ -95,6 +95,27 @@ def test_what_is_right_beside_what_is_wrong_is_still_looked_at(tmp_path: Path) -
         Glossary.load(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("terms：\n  - Velomir\n", 1),
+        ("terms:\n  - canonical：Velomir\n", 2),
+        ("terms:\n  - canonical： Velomir\n    aliases: [velo mere]\n", 2),
+        ("terms:\n  - canonical: Velomir\n    aliases：[velo mere]\n", 3),
+    ],
+)
+def test_a_full_width_colon_in_yaml_is_named(text: str, line: int, tmp_path: Path) -> None:
+    path = write(tmp_path, "g.yaml", text)
+    with pytest.raises(GlossaryError, match="its colon is full width") as raised:
+        Glossary.load(path)
+    assert raised.value.where.startswith(f"{path}:{line}:")
+
+
+def test_plain_lines_take_full_width_marks(tmp_path: Path) -> None:
+    [term] = Glossary.load(write(tmp_path, "g.txt", "云汐：云西，云昔、云希\n")).terms
+    assert (term.canonical, term.aliases) == ("云汐", ("云西", "云昔", "云希"))
+
+
 def test_a_list_that_anchors_repeat_without_end(tmp_path: Path) -> None:
     """A file of 40 kB that stands for nine million aliases."""
     listed = ", ".join(f"x{number}" for number in range(3000))

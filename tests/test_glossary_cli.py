@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rewriter.cli import cli
-from rewriter.errors import OutputError
+from rewriter.errors import InputError, OutputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,6 +50,15 @@ def test_the_page_shows_what_is_printed() -> None:
         if command.startswith("cat ") and not (path := Path(command.removeprefix("cat "))).exists():
             path.write_text(expected, encoding="utf-8")
         assert said(command) == expected, command
+
+
+def test_standard_input_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("terms.yaml").write_text("terms:\n  - canonical: Grafana\n    aliases: [graph anna]\n", encoding="utf-8")
+    typed = "我们用graph anna看监控".encode()
+    done = CliRunner().invoke(cli, ["glossary", "match", "-", "-g", "terms.yaml"], input=typed, standalone_mode=False)
+    assert done.exception is None and "graph anna -> Grafana" in done.stdout
+    done = CliRunner().invoke(cli, ["glossary", "match", "-", "-g", "terms.yaml"], input=b"", standalone_mode=False)
+    assert isinstance(done.exception, InputError)
 
 
 def test_the_yaml_of_the_page_is_a_glossary() -> None:

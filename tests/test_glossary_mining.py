@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from rewriter.errors import GlossaryError, InputError, OutputError
 from rewriter.glossary import Glossary, lint
 from rewriter.glossary.learning import learn
-from rewriter.glossary.mining import Document, Form, Suggestion, suggest
+from rewriter.glossary.mining import Document, Form, Suggestion, quoted, suggest
 from rewriter.glossary.naming import Messages, named
-from rewriter.glossary.proposing import learn_from_files, suggest_from_files, write_new
+from rewriter.glossary.proposing import documents_of, learn_from_files, suggest_from, write_new
 from rewriter.glossary.unusual import same_word, stretches
 from rewriter.glossary.writing import to_yaml
 
@@ -194,7 +194,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("talks/one.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n云汐平台好\n", encoding="utf-8")
     Path("talks/two.txt").write_text("云汐平台稳，云西平台坏了，云汐平台", encoding="utf-8")
     Path("people.csv").write_text("name,role\n云西,host\n", encoding="utf-8")
-    [found] = suggest_from_files(["talks"], context=["people.csv"])
+    [found] = suggest_from(documents_of(["talks"]), context=["people.csv"])
     assert (found.canonical, found.forms[0].text, found.forms[0].count) == ("云西", "云汐", 3)
     write_new("found.yaml", [found])
     with pytest.raises(OutputError, match=r"found\.yaml: is there already, and may hold your review"):
@@ -203,9 +203,9 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("fixed.txt").write_text("云汐平台稳，云汐平台坏了，云汐平台", encoding="utf-8")
     assert ways(learn_from_files("talks/two.txt", "fixed.txt")) == [["云汐", "云西"]]
     with pytest.raises(InputError, match=r"absent\.md: no such file"):
-        suggest_from_files(["talks"], context=["absent.md"])
+        suggest_from(documents_of(["talks"]), context=["absent.md"])
     with pytest.raises(GlossaryError, match=r"absent\.yaml"):
-        suggest_from_files(["talks"], glossary=["absent.yaml"])
+        suggest_from(documents_of(["talks"]), glossary=["absent.yaml"])
 
 
 # --- asking a model --------------------------------------------------------------------------------------------------
@@ -236,6 +236,57 @@ async def test_the_models_name_counts_where_it_sounds_so(
     assert (found.canonical, found.origin, [form.text for form in found.forms]) == (canonical, origin, forms)
     assert len(asked) == 1
     assert "graph anna (3): 用[graph anna]" in asked[0][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "forms", "answer", "expected"),
+    [
+        (
+            "装的是Post Grey SQL，Post Grey SQL很稳，Postgray SQL也行",
+            ["Post Grey", "Postgray"],
+            "PostgreSQL",
+            {"Post Grey SQL": 2, "Postgray SQL": 1},
+        ),
+        ("run Prom ethos here, and Prom ethos there", ["ethos"], "Prometheus", {"Prom ethos": 2}),
+        (
+            "用限量数据库存，限量数据库快，项量数据库慢",
+            ["限量数据", "项量数据"],
+            "向量数据库",
+            {"限量数据库": 2, "项量数据库": 1},
+        ),
+        ("大家看云西平台，云西平台好，云锡平台新", ["云西", "云锡"], "云汐", {"云西": 2, "云锡": 1}),
+        (
+            "we use graph anna now, graph anna works, graffanah too",
+            ["graph anna", "graffanah"],
+            "Grafana",
+            {"graph anna": 2, "graffanah": 1},
+        ),
+        (
+            "Post Grey SQL first, then Post Grey alone, and Post Grey SQL",
+            ["Post Grey"],
+            "PostgreSQL",
+            {"Post Grey SQL": 2, "Post Grey": 1},
+        ),
+        (
+            "it is Post Grey. SQL is a language. So is Post Grey, SQL too.",
+            ["Post Grey"],
+            "PostgreSQL",
+            {"Post Grey": 2},
+        ),
+    ],
+    ids=["right", "left", "Chinese", "a word of its own", "nothing beside", "places differ", "marks between"],
+)
+async def test_a_form_takes_in_what_belongs_to_the_name(
+    text: str, forms: list[str], answer: str, expected: dict[str, int]
+) -> None:
+    async def ask(messages: Messages) -> str:
+        return answer
+
+    document = Document("t", text)
+    found = [quoted(document, text.index(form), text.index(form) + len(form), text.count(form)) for form in forms]
+    one = Suggestion(canonical=forms[0], origin="transcripts", own=found[0], forms=tuple(found[1:] or found))
+    [done] = await named([one], ask, [document])
+    assert done.canonical == answer and {form.text: form.count for form in done.forms} == expected
 
 
 async def test_what_a_document_vouches_for_is_not_asked() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ import click
 from rewriter.commands.base import Group, rewriter_from, say
 
 if TYPE_CHECKING:
-    from rewriter.glossary.mining import Suggestion
+    from rewriter.glossary.mining import Document, Suggestion
 
 
 @click.group(cls=Group)
@@ -45,16 +44,20 @@ def lint(files: tuple[str, ...], as_json: bool) -> int:
     return 2 if any(m.level == "error" for m in messages) else 0
 
 
-@glossary.command(epilog="Example:\nrewriter glossary match talk.txt --glossary terms.yaml --json")
+@glossary.command(
+    epilog="Example:\nrewriter glossary match talk.txt --glossary terms.yaml --json\n"
+    "echo 我们用graph anna看监控 | rewriter glossary match - --glossary terms.yaml"
+)
 @click.argument("text", metavar="TEXT")
 @click.option("--glossary", "-g", "files", multiple=True, required=True, metavar="FILE", help="Glossary file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
-    """Where terms, or ways they are misheard, occur in a transcript. Offsets are code points."""
+    """Where terms, or ways they are misheard, occur in a transcript or standard input (-). Offsets are code points."""
     from rewriter import formats
     from rewriter.glossary import Glossary
 
-    transcript = formats.read(Path(text))
+    source = formats.given(text)
+    transcript = formats.read_bytes(source.read(), name=source.name)
     hits = Glossary.load(files).match(transcript.text)
     if as_json:
         say({"hits": [h.model_dump(mode="json") for h in hits]})
@@ -94,13 +97,16 @@ def suggest(
 
     Needs no model. The result is a glossary file with counts and examples, for you to review.
     """
-    from rewriter.glossary.proposing import suggest_from_files
+    from rewriter.glossary.proposing import documents_of, suggest_from
 
-    found = suggest_from_files(inputs, context=context, glossary=files, most=most)
-    return print_suggestions(asked(found, model, base_url) if ask else found, out, as_json)
+    transcripts = documents_of(inputs)
+    found = suggest_from(transcripts, context=context, glossary=files, most=most)
+    return print_suggestions(asked(found, transcripts, model, base_url) if ask else found, out, as_json)
 
 
-def asked(found: Sequence[Suggestion], model: str | None, base_url: str | None) -> list[Suggestion]:
+def asked(
+    found: Sequence[Suggestion], transcripts: Sequence[Document], model: str | None, base_url: str | None
+) -> list[Suggestion]:
     """The suggestions with names as the model spells them."""
     import asyncio
 
@@ -118,7 +124,7 @@ def asked(found: Sequence[Suggestion], model: str | None, base_url: str | None) 
                 request = Request(model=means.model, messages=messages, parameters=parameters)
                 return (await means.ask(request, "ask"))[0].text
 
-            return await named(found, ask)
+            return await named(found, ask, transcripts)
 
     return asyncio.run(go())
 

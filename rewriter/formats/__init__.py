@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rewriter.errors import InputError, UsageError
 from rewriter.formats.encoding import decode, encode
-from rewriter.formats.sources import SUFFIXES, Source, discover, format_of, read_file
+from rewriter.formats.sources import SUFFIXES, Source, discover, format_of, given, read_file
 from rewriter.records import Piece, Transcript
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "cue_times",
     "discover",
     "format_of",
+    "given",
     "known",
     "read",
     "read_bytes",

@@ -81,6 +81,11 @@ def format_of(path: Path | str) -> str:
     return SUFFIXES[suffix]
 
 
+def given(name: str) -> Source:
+    """One file, or standard input where its name is "-"."""
+    return Source(None, Path("stdin.txt")) if name == STDIN else Source(Path(name), Path(Path(name).name))
+
+
 def discover(inputs: Sequence[str]) -> list[Source]:
     """Files, folders (with their subfolders), globs and "-" as sources, in the order given, each file once.
 

@@ -16,7 +16,7 @@ from rewriter.glossary.sound import PER_SYLLABLE
 
 # A Chinese character, or a word of another script. Marks are no part of names here.
 _WORD = r"[^\W\u3400-\u9fff\uf900-\ufaff]+"
-_TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_WORD})*")
+TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_WORD})*")
 # Where a person or a model put a name, what stood there may sound this many times as far from it as what is offered
 # unasked: that it was put there is evidence too.
 _GENEROUS = 1.5
@@ -33,12 +33,12 @@ class Beside:
     @cached_property
     def source(self) -> Tokens:
         """The source's tokens."""
-        return list(_TOKEN.finditer(self._source))
+        return list(TOKEN.finditer(self._source))
 
     @cached_property
     def made(self) -> Tokens:
         """The tokens of what was made of it."""
-        return list(_TOKEN.finditer(self._made))
+        return list(TOKEN.finditer(self._made))
 
     @cached_property
     def ops(self) -> list[Op]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -92,6 +92,11 @@ class Glossary:
         merged = merge(entries, problems)
         _raise_first(problems)
         return cls(merged)
+
+    @property
+    def has_protected(self) -> bool:
+        """Whether a term is protected."""
+        return bool(self._table.protect)
 
     def match(self, text: str, *, sound: bool = True) -> list[Hit]:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
@@ -209,10 +214,27 @@ def lint(paths: Paths) -> list[LintMessage]:
     problems: Problems = []
     entries = list(_entries(paths, problems))
     problems.extend(_empty(paths, problems, entries))
-    merge(entries, problems)
+    terms = merge(entries, problems)
     problems.extend(doubts(entries))
+    if not any(problem.level == "error" for problem in problems):
+        problems.extend(_never_found(entries, Glossary(terms)))
     order = {str(path): number for number, path in enumerate(_listed(paths))}
     return sorted(problems, key=lambda m: (order.get(m.file, 0), m.line, m.column, m.level, m.message))
+
+
+def _never_found(entries: Iterable[Entry], glossary: Glossary) -> Iterator[LintMessage]:
+    """Aliases in which a protected name stands: that is found there, and nothing is read into its place."""
+    if not glossary.has_protected:
+        return
+    for entry in entries:
+        for alias in entry.fields.get("aliases", ()):
+            hits = glossary.match(alias, sound=False)
+            if hits and not any((hit.start, hit.end) == (0, len(alias)) for hit in hits):
+                message = (
+                    f"the alias {alias!r} of {entry.fields['canonical']!r} is never found:"
+                    f" {hits[0].canonical!r}, which is protected, stands in it."
+                )
+                yield LintMessage(level="warning", file=entry.file, line=entry.line, message=message)
 
 
 def schema() -> str:

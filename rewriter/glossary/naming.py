@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-from rewriter.glossary.beside import alike
-from rewriter.glossary.fold import fold
-from rewriter.glossary.mining import Form, Suggestion
+from rewriter.glossary.beside import TOKEN, alike
+from rewriter.glossary.fold import cuts_word, fold
+from rewriter.glossary.mining import Document, Form, Suggestion, quoted
 
 Messages = tuple[dict[str, str], ...]
 # Asks a model; returns its answer's text.
@@ -26,23 +27,87 @@ _EXAMPLE = (
 _SHOWN = 6
 # Characters of a name at most; longer answers are explanations.
 _LONGEST = 40
+# Words on either side of a form that may belong to the name.
+_MOST_BESIDE = 2
+# Code points within which those are looked for.
+_WINDOW = 40
+# How much nearer the name a form has to sound with its neighbours than without, in nats for each syllable.
+_NEARER = 0.5
 
 
-async def named(suggestions: Sequence[Suggestion], ask: Ask) -> list[Suggestion]:
-    """The suggestions, with the model's spelling where nobody vouches for one and its answer sounds like the forms."""
-    return list(await asyncio.gather(*(_named(one, ask) for one in suggestions)))
+async def named(suggestions: Sequence[Suggestion], ask: Ask, transcripts: Sequence[Document] = ()) -> list[Suggestion]:
+    """The suggestions, with the model's spelling where nobody vouches for one and its answer sounds like the forms.
+
+    Where the name is of more than a form, as PostgreSQL is of the `Post Grey` in `Post Grey SQL`, the form becomes what
+    stands in the transcripts.
+    """
+    return list(await asyncio.gather(*(_named(one, ask, transcripts) for one in suggestions)))
 
 
-async def _named(one: Suggestion, ask: Ask) -> Suggestion:
+async def _named(one: Suggestion, ask: Ask, transcripts: Sequence[Document]) -> Suggestion:
     if one.origin != "transcripts" or not one.forms:
         return one
     answer = " ".join((await ask(messages(one))).split())
-    forms = [*([one.own] if one.own else []), *one.forms]
-    if not 1 < len(answer) <= _LONGEST or not any(alike(form.text, answer) is not None for form in forms):
+    if not 1 < len(answer) <= _LONGEST:
+        return one
+    forms = _once(
+        [w for form in (*([one.own] if one.own else []), *one.forms) for w in _whole(form, answer, transcripts)]
+    )
+    if not any(alike(form.text, answer) is not None for form in forms):
         return one
     own = next((form for form in forms if fold(form.text) == fold(answer)), None)
     others = sorted((form for form in forms if form is not own), key=lambda form: -form.count)
     return Suggestion(canonical=answer, origin="model", own=own, forms=tuple(others))
+
+
+def _once(forms: Sequence[Form]) -> list[Form]:
+    """Two forms may be parts of one: what both became counts once."""
+    return list({form.text: form for form in sorted(forms, key=lambda form: form.count)}.values())
+
+
+def _whole(form: Form, name: str, transcripts: Sequence[Document]) -> Sequence[Form]:
+    """The places of a form, each with those neighbours that make it sound most like the name, as forms."""
+    found: dict[str, list[tuple[Document, int, int]]] = {}
+    for document in transcripts:
+        for place in _places(document.text, form.text):
+            start, end = _nearest(document.text, *place, name)
+            found.setdefault(" ".join(document.text[start:end].split()), []).append((document, start, end))
+    return [quoted(*places[0], len(places)) for places in found.values()] or [form]
+
+
+def _places(text: str, form: str) -> Iterator[tuple[int, int]]:
+    folded, sought = fold(text), fold(form)
+    start = folded.find(sought)
+    while start >= 0:
+        end = start + len(sought)
+        if not cuts_word(text, start, end):
+            yield start, end
+        start = folded.find(sought, end)
+
+
+def _nearest(text: str, start: int, end: int, name: str) -> tuple[int, int]:
+    """What sounds most like the name: text[start:end], or that with its neighbours where they make much of it."""
+
+    def apart(low: int, high: int) -> float:
+        found = alike(" ".join(text[low:high].split()), name)
+        return math.inf if found is None else found
+
+    lows = [
+        start,
+        *_reached(start, [t.span()[::-1] for t in TOKEN.finditer(text, max(0, start - _WINDOW), start)][::-1], text),
+    ]
+    highs = [end, *_reached(end, [t.span() for t in TOKEN.finditer(text, end, end + _WINDOW)], text)]
+    best = min((apart(low, high), high - low, low, high) for low in lows for high in highs)
+    return best[2:] if best[0] + _NEARER <= apart(start, end) else (start, end)
+
+
+def _reached(at: int, tokens: Iterable[tuple[int, int]], text: str) -> Iterator[int]:
+    """The far ends of the next tokens (near end, far end) that follow closely."""
+    for (near, far), _ in zip(tokens, range(_MOST_BESIDE), strict=False):
+        if text[min(at, near) : max(at, near)] not in {"", " ", "-"}:
+            return
+        yield far
+        at = far
 
 
 def messages(one: Suggestion) -> Messages:

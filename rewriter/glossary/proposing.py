@@ -16,24 +16,30 @@ from rewriter.glossary.mining import MOST_ONCE, Document, Suggestion, suggest
 from rewriter.glossary.writing import to_yaml
 
 
-def suggest_from_files(
-    inputs: Sequence[str], *, context: Sequence[str] = (), glossary: Sequence[str] = (), most: int = MOST_ONCE
-) -> list[Suggestion]:
-    """What `mining.suggest` finds in transcripts (files, folders, globs) and context documents (any text files).
-
-    Raises InputError and GlossaryError.
-    """
-    transcripts = [
+def documents_of(inputs: Sequence[str]) -> list[Document]:
+    """The texts of transcripts: files, folders, globs. Raises InputError."""
+    return [
         Document(source.name, formats.read_bytes(source.read(), name=source.name).text)
         for source in formats.discover(inputs)
     ]
+
+
+def suggest_from(
+    transcripts: Sequence[Document], *, context: Sequence[str] = (), glossary: Sequence[str] = (), most: int = MOST_ONCE
+) -> list[Suggestion]:
+    """What `mining.suggest` finds in transcripts and context documents (any text files).
+
+    Raises InputError and GlossaryError.
+    """
     documents = [Document(name, decode(read_file(Path(name)), name=name).text) for name in context]
     return suggest(transcripts, context=documents, known=Glossary.load(glossary), most=most)
 
 
 def learn_from_files(source: str, corrected: str, *, glossary: Sequence[str] = ()) -> list[Suggestion]:
     """What `learning.learn` finds between two transcripts. Raises InputError and GlossaryError."""
-    before, after = (Document(name, formats.read(Path(name)).text) for name in (source, corrected))
+    before, after = (
+        Document(name, formats.read_bytes(formats.given(name).read(), name=name).text) for name in (source, corrected)
+    )
     return learn(before, after, known=Glossary.load(glossary))
 
 

@@ -29,6 +29,11 @@ _COLON = re.compile(r":\s|：|:$")
 _ESCAPED = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|.)")
 
 
+# YAML takes it for a letter, so that the line becomes a name.
+_WIDE_COLON = re.compile(rf"(?:{'|'.join((*FIELDS, 'terms'))})\s*：")
+_TO_YAML = "its colon is full width (：); YAML takes only a plain one with a space behind it (: )."
+
+
 class Entry(NamedTuple):
     """A term as one file states it: only the fields that are given there."""
 
@@ -123,6 +128,9 @@ def _yaml(text: str) -> _Found:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
+        for near in (line, line - 1):  # the parser notices it where the next line begins
+            if wide := _WIDE_COLON.search("".join(text.splitlines()[near - 1 : near])):
+                raise Bad(f"not valid YAML: {_TO_YAML}", near, wide.start() + 1) from error
         raise Bad(f"not valid YAML: {error.problem or error.context}.", line, column) from error
     except yaml.YAMLError as error:
         raise Bad(f"not valid YAML: {str(error).splitlines()[0]}.") from error
@@ -146,6 +154,8 @@ def _root(root: yaml.Node) -> _Found:
     import yaml
 
     if not isinstance(root, yaml.MappingNode):
+        if isinstance(root, yaml.ScalarNode) and "：" in str(root.value):
+            raise Bad(f"not a glossary: {_TO_YAML}", *_at(root))
         raise Bad("not a glossary: it begins with `terms:` and a list, or maps each term to its aliases.", *_at(root))
     listed = [value for key, value in root.value if key.value == "terms" and not isinstance(value, yaml.MappingNode)]
     if not listed:
@@ -189,6 +199,8 @@ def _listed(node: yaml.Node) -> dict[str, Any]:
     import yaml
 
     if isinstance(node, yaml.ScalarNode):
+        if _WIDE_COLON.match(str(node.value)):
+            raise Bad(f"{str(node.value)[:40]!r} is no name: {_TO_YAML}", *_at(node))
         return {"canonical": _text(node)}
     return _fields(node)
 
