@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rewriter import formats, logs, prompting
-from rewriter.cache import open_cache, request_key
+from rewriter.cache import SHARED_VARIABLE, default_folder, open_cache, request_key
 from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
@@ -148,6 +149,7 @@ class Rewriter:
         self._unanswered = 0  # passages in a row without any answer
         self._answers = 0
         self.calls = 0
+        self.only_looks = False  # for an estimate: no cache is made where there is none
         self._turn = asyncio.Lock()
         self.purse = Purse(self.settings.max_cost, self.settings.max_tokens)
 
@@ -198,10 +200,16 @@ class Rewriter:
 
     @property
     def cache(self) -> PassageCache | None:
-        """The cache of answers, opened at first use; None with `use_cache=False`."""
-        if self._cache is None and self.settings.use_cache:
+        """The cache of answers, opened at first use; None with `use_cache=False` and where there is none to look at."""
+        if self._cache is None and self.settings.use_cache and not (self.only_looks and self._no_cache_yet()):
             self._cache = open_cache(self.settings.cache)
         return self._cache
+
+    def _no_cache_yet(self) -> bool:
+        if SHARED_VARIABLE in os.environ:
+            return False
+        folder = Path(self.settings.cache or default_folder()).expanduser()
+        return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
     @property
     def notices(self) -> list[str]:

@@ -71,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _interrupted()
     except BrokenPipeError:
         code = 0
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        click.echo(f"rewriter: the output cannot be written: {error.strerror}.", err=True)
+        code = 1
     sys.exit(code or 0)
 
 

@@ -36,6 +36,14 @@ def estimate(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
     more passages there are. `history` is how many past passages it rests on. With `batch` the price is that of the
     provider's batch interface, repairs too.
     """
+    rewriter.only_looks = True
+    try:
+        return _totals(rewriter, sources)
+    finally:
+        rewriter.only_looks = False
+
+
+def _totals(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
     counts = {"files": 0, "characters": 0, "passages": 0, "cached": 0, "replayed": 0}
     tokens, asked = [0, 0], 0
     count = MessageTokens(rewriter.counter)

@@ -137,7 +137,7 @@ class Purse:
             booked[other.model] = booked.get(other.model, Usage()) + other.expected
         tokens = sum(u.input + u.output for u in booked.values())
         if self.most_tokens is not None and tokens > self.most_tokens:
-            raise _empty(f"--max-tokens {self.most_tokens}")
+            raise self._empty(f"--max-tokens {self.most_tokens}", f"{tokens} tokens")
         if self.most_cost is None or choice.embedded:
             return
         total = cost_of(booked)
@@ -148,16 +148,20 @@ class Purse:
                 remedy=f'Put input and output (dollars a million tokens) under [prices."{without}"] in rewriter.toml.',
             )
         if total > self.most_cost:
-            raise _empty(f"--max-cost {self.most_cost:g}")
+            raise self._empty(f"--max-cost {self.most_cost:g}", f"${total:.6f}")
+
+    def _empty(self, limit: str, needed: str) -> BudgetExceeded:
+        """Which sentence is due: who gives the same command again must get on with it."""
+        if not any(usage.calls for usage in self.spent.values()) and len(self._open) == 0:
+            return BudgetExceeded(
+                f"{limit} is too little for a single call, which is expected to take {needed}.", remedy="Give more."
+            )
+        return BudgetExceeded(
+            f"stopped by {limit}: the next call might exceed it.", remedy="The same command continues from here."
+        )
 
 
 def expected_usage(request: Request, count: MessageTokens) -> Usage:
     """Tokens of the messages, and an answer as long as the last of them: a rewrite is hardly longer."""
     counts = [count(m["content"]) for m in request.messages]
     return Usage(calls=1, input=sum(counts), output=counts[-1] if counts else 0)
-
-
-def _empty(limit: str) -> BudgetExceeded:
-    return BudgetExceeded(
-        f"stopped by {limit}: the next call might exceed it.", remedy="The same command continues from here."
-    )

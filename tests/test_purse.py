@@ -48,6 +48,21 @@ def test_a_call_waits_for_room_that_others_hold_and_may_give_back() -> None:
     assert asyncio.run(go()) == ["first", "second"]
 
 
+def test_a_budget_below_one_call_says_so_for_the_same_command_would_not_get_on() -> None:
+    with pytest.raises(BudgetExceeded, match=r"--max-tokens 40 is too little .* 50 tokens.*Give more"):
+        Purse(most_tokens=40).book("gpt-4.1-mini", call(50), CHOICE)
+    with pytest.raises(BudgetExceeded, match=r"--max-cost 1e-05 is too little .* \$0.000020"):
+        Purse(most_cost=0.00001).book("gpt-4.1-mini", call(50), CHOICE)
+    purse = Purse(most_tokens=70)
+    account = purse.book("gpt-4.1-mini", call(50), CHOICE)
+    with pytest.raises(BudgetExceeded, match="The same command continues"):
+        purse.book("gpt-4.1-mini", call(50), CHOICE)
+    account.pay(call(50))
+    purse.close(account)
+    with pytest.raises(BudgetExceeded, match="The same command continues"):
+        purse.book("gpt-4.1-mini", call(50), CHOICE)
+
+
 def test_nobody_waits_for_what_a_batch_has_ordered() -> None:
     async def go() -> None:
         purse = Purse(most_tokens=100)

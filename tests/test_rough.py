@@ -309,3 +309,33 @@ def test_a_providers_words_and_the_remedy_are_two_sentences(capsys: pytest.Captu
     with FaultyServer(rate=1.0, faults=("429_quota",)) as server:
         _, _, err = run(capsys, "rewrite", "in", "-o", "out", "-q", "--base-url", server.base_url)
     assert "You exceeded your current quota. Add credit" in err
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reader", "says"), [("| head -c 0", ""), ("> /dev/full", "No space left on device")])
+@pytest.mark.parametrize("more", ["", "--json", "--report"])
+def test_a_run_whose_summary_nobody_takes_is_done_all_the_same(reader: str, says: str, more: str) -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    command = f"{sys.executable} -m rewriter.cli rewrite in -o out -q {more} {reader}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr.decode()
+    assert (says in done.stderr.decode()) if says else (done.stderr == b"")
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+    Path("in/a.txt").write_text(talk(4), encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m rewriter.cli estimate in > /dev/full"], capture_output=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr == b"rewriter: the output cannot be written: No space left on device.\n"
+
+
+def test_an_estimate_makes_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/a.txt").write_text(talk(24), encoding="utf-8")
+    for command in (["estimate", "in"], ["rewrite", "in", "-o", "out", "--dry-run"]):
+        assert run(capsys, *command, "--cache", "cache")[0] == 0
+    assert sorted(p.name for p in folder.rglob("*")) == ["a.txt", "in"]
+    run(capsys, "rewrite", "in", "-o", "out", "--cache", "cache", "-q")
+    assert json.loads(run(capsys, "estimate", "in", "--cache", "cache", "--json")[1])["cached"] > 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,6 +64,20 @@ def rewriter_from(options: dict[str, Any]) -> Rewriter:
 
     use_cache = False if options.pop("no_cache", False) else None
     return Rewriter(load_settings({**options, "use_cache": use_cache}))
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """For what is printed after the work is done: a reader that has gone (`| head`) or a full disk does not undo it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python fails when it flushes at its end
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"rewriter: what was done cannot be printed: {error.strerror}.", err=True)
 
 
 def say(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rewriter.commands.base import Command, model_options, rewriter_from, say
+from rewriter.commands.base import Command, model_options, printing, rewriter_from, say
 
 # Lines of one kind that a summary shows; a folder of ten thousand files has its own in summary.json.
 SHOWN = 8
@@ -90,9 +90,10 @@ def rewrite(
     for trouble in troubles:
         click.echo(trouble, err=True)
     summary = run.last_summary
-    say(summary) if as_json else print_summary(summary, out)
-    if report:
-        print_report(out, as_json)
+    with printing():
+        say(summary) if as_json else print_summary(summary, out)
+        if report:
+            print_report(out, as_json)
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
