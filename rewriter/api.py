@@ -214,7 +214,8 @@ class Rewriter:
     @property
     def notices(self) -> list[str]:
         """What the user should know: a damaged database set aside, an answer that could not be stored, and the like."""
-        return [*self._notices, *(self._cache.notices if self._cache is not None else ())]
+        notices = [*self._notices, *(self._cache.notices if self._cache is not None else ())]
+        return list(dict.fromkeys(notices))  # a full disk says the same for every answer
 
     def tell(self, notice: str) -> None:
         """Something the user should know at the end."""

@@ -14,6 +14,7 @@ import pytest
 
 from faulty_server import FaultyServer
 from rewriter.cli import main
+from rewriter.errors import CacheError
 from rewriter.money import prices
 from talks import missing, talk
 
@@ -339,3 +340,28 @@ def test_an_estimate_makes_no_file(folder: Path, capsys: pytest.CaptureFixture[s
     assert sorted(p.name for p in folder.rglob("*")) == ["a.txt", "in"]
     run(capsys, "rewrite", "in", "-o", "out", "--cache", "cache", "-q")
     assert json.loads(run(capsys, "estimate", "in", "--cache", "cache", "--json")[1])["cached"] > 0
+
+
+@pytest.mark.parametrize("given", ["in", "in/**/*.txt", "in/**", "*/**/[a-z].txt"])
+def test_links_that_lead_in_circles_are_not_followed(given: str) -> None:
+    Path("in/deep").mkdir()
+    for name in ("a.txt", "deep/b.txt"):
+        Path("in", name).write_text(talk(4), encoding="utf-8")
+    Path("in/self").symlink_to(".")
+    Path("in/deep/up").symlink_to("..")
+    Path("in/loop.txt").symlink_to("loop.txt")
+    command = [sys.executable, "-m", "rewriter.cli", "estimate", given, "--json"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    assert done.returncode == 0 and json.loads(done.stdout)["files"] == 2
+
+
+def test_what_a_full_cache_says_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise CacheError("An answer could not be stored (disk is full).")
+
+    monkeypatch.setattr("rewriter.cache.PassageCache.aput", full)
+    Path("in/a.txt").write_text(talk(60), encoding="utf-8")
+    code, _, err = run(capsys, "rewrite", "in", "-o", "out", "-q", "--budget", "60")
+    assert code == 0 and err.count("disk is full") == 1 and missing(60, Path("out/a.txt").read_text()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -162,10 +163,14 @@ def _is_wanted(path: Path) -> bool:
 
 
 def _matching(pattern: str) -> Iterator[Source]:
-    paths = [Path(p) for p in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
     parts = Path(pattern).parts
-    fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-    files = _not_of_runs([p for p in paths if p.is_file() and _is_wanted(Path(p.name))], fixed)
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    fixed, rest = Path(*parts[:first]), [p if p == "**" else re.sub(r"\*\*+", "*", p) for p in parts[first:]]
+    if rest[-1] == "**":  # files too
+        rest.append("*")
+    # Not glob.glob: it follows links to folders, and two that lead upwards keep it busy for ever.
+    paths = sorted(fixed.glob("/".join(rest)))
+    files = _not_of_runs([p for p in paths if p.is_file() and _is_wanted(p.relative_to(fixed))], fixed)
     if not files:
         raise InputError("nothing matches.", where=pattern, remedy=f"Known suffixes are {', '.join(SUFFIXES)}.")
     for path in files:
