@@ -37,9 +37,10 @@ from rewriter.api import Rewriter
 from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.paragraphs import with_paragraphs
-from rewriter.pipeline import CONTEXT_CHARACTERS, Means, Work, judge, question, request_for
+from rewriter.pipeline import Means, judge, question, request_for
 from rewriter.prompting import Messages
 from rewriter.records import Answer, Passage, Transcript, Usage, Verdict
+from rewriter.work import CONTEXT_CHARACTERS, Work
 
 Prepared = tuple[Work, Passage, str]
 

@@ -32,8 +32,9 @@ from rewriter.api import Rewriter
 from rewriter.glossary import Glossary
 from rewriter.glossary.beside import Beside
 from rewriter.glossary.terms import TermHint
-from rewriter.pipeline import Work, rewrite_passage
+from rewriter.pipeline import rewrite_passage
 from rewriter.records import Outcome, Passage, Usage
+from rewriter.work import Work
 
 
 class Said(NamedTuple):

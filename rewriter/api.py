@@ -19,12 +19,14 @@ from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, Rewri
 from rewriter.fixes import detect_language
 from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
-from rewriter.pipeline import How, Means, Work, account, check_seam, keep, pieces, prepare, rewrite_passage
+from rewriter.pieces import account, pieces
+from rewriter.pipeline import How, Means, check_seam, keep, rewrite_passage
 from rewriter.purse import MessageTokens, Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
 from rewriter.replays import CachedReplays
 from rewriter.settings import Settings, fingerprint, load_settings
 from rewriter.tokens import TokenCounter, counter_for
+from rewriter.work import Work, prepare
 
 if TYPE_CHECKING:
     from rewriter.cache import PassageCache

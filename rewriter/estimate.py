@@ -17,11 +17,12 @@ from rewriter.glossary import Glossary
 from rewriter.history import MESSAGE_TOKENS, REPLY_TOKENS, Factors, History
 from rewriter.money import BATCH
 from rewriter.passages import DEFAULT_BUDGET
-from rewriter.pipeline import Means, Work, first_request, prepare, replayed
+from rewriter.pipeline import Means, first_request, replayed
 from rewriter.purse import MessageTokens
 from rewriter.records import Passage, Request, Usage
 from rewriter.summary import Price
 from rewriter.tokens import counter_for
+from rewriter.work import Work, prepare
 
 # Standard deviations of the range that is given: about nineteen runs in twenty fall in it.
 SIGMAS = 2.0

@@ -1,10 +1,9 @@
-"""One passage's life, from the read transcript to the text that ships. Read it top to bottom.
+"""One passage's life, from the passage to its outcome. Read it top to bottom.
 
-prepare   transcript -> fixes -> passages                        (no model)
 ask       passage -> prompt -> cache or model -> draft -> check  (the ladder)
 seams     neighbouring outcomes judged together
-pieces    outcomes and fixes as replacements in the transcript's own text
-account   every source character: rewritten, fixed, kept or carried
+
+Before it, work.py makes passages of a transcript; behind it, pieces.py puts the outcomes into the transcript's text.
 """
 
 from __future__ import annotations
@@ -14,21 +13,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from rewriter import checks, fixes, prompting
-from rewriter.errors import ModelUnavailable, RewriterError
+from rewriter import checks, prompting
+from rewriter.errors import ModelUnavailable
 from rewriter.formats.cues import points
 from rewriter.glossary.reporting import totals
 from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.money import BATCH
-from rewriter.paragraphs import are_loose, shown, with_paragraphs
-from rewriter.passages import regions, split
-from rewriter.records import Answer, Outcome, Passage, Piece, Request, Status, TermCount, Transcript, Usage, Verdict
+from rewriter.paragraphs import shown, with_paragraphs
+from rewriter.records import Answer, Outcome, Passage, Request, Status, TermCount, Usage, Verdict
 from rewriter.settings import Ladder
 from rewriter.tokens import TokenCounter
+from rewriter.work import CONTEXT_CHARACTERS, Work, core_of
 
 if TYPE_CHECKING:
-    from rewriter.fixes import FixedText
     from rewriter.glossary import Glossary
     from rewriter.prompting import Hint, Style
 
@@ -36,10 +34,6 @@ Messages = tuple[dict[str, str], ...]
 How = Literal["asked", "batch", "stored"]
 Ask = Callable[[Request, str], Awaitable[tuple[Answer, How]]]
 Judge = Callable[[str, str], bool]
-
-# Code points of the text before a passage that the model may read. About two Chinese sentences: enough to know what a
-# pronoun or a term refers to, short enough that an edit re-asks one neighbour only and the bill hardly grows.
-CONTEXT_CHARACTERS = 80
 
 # An answer may be this many times the passage's tokens, and a little more for short ones, before it is cut off: a
 # faithful rewrite is rarely above 1.3 times, and a model caught in a loop must not run to its own limit at our cost.
@@ -60,7 +54,6 @@ SMALLEST_TO_HALVE = 24
 SEAM, EDGE = 100, 30
 
 _CLAUSE_END = re.compile(r"[。！？!?，,；;]\s*|\.\s+|\n+")
-_NOT_SPACE = re.compile(r"\S")
 
 
 class Replays(Protocol):
@@ -100,79 +93,6 @@ class Means:
     replays: Replays | None = None
 
 
-@dataclass(frozen=True)
-class Work:
-    """A transcript made ready: fixed text and passages. Passage offsets are code points of `fixed.text`.
-
-    `loose` says that its paragraphs do not end where thoughts do (see `paragraphs`).
-    """
-
-    transcript: Transcript
-    fixed: FixedText
-    passages: tuple[Passage, ...]
-    loose: bool = False
-
-    def context(self, passage: Passage) -> str:
-        """The end of what was said before the passage, from a sentence start where there is one."""
-        before = self.fixed.text[max(0, passage.start - CONTEXT_CHARACTERS) : passage.start].strip()
-        cut = re.search(r"[。！？!?]\s*(?=\S)|\.\s+(?=\S)", before)
-        return before[cut.end() :] if cut and passage.start > CONTEXT_CHARACTERS else before
-
-    def excerpt(self, passage: Passage) -> Work:
-        """The passage with only what its rewriting needs to see: small enough to be sent elsewhere for every passage.
-
-        `placed` brings the outcomes back to where the passage stands here.
-        """
-        first = max(0, passage.start - CONTEXT_CHARACTERS - 1)
-        text = self.fixed.text[first : passage.end]
-        alone = passage.model_copy(update={"start": passage.start - first, "end": passage.end - first})
-        transcript = Transcript(name=self.transcript.name, format="txt", text=text, segments=())
-        return Work(transcript, fixes.FixedText(source=text, text=text), (alone,), self.loose)
-
-    def placed(self, passage: Passage, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Outcomes of the same text, wherever it stood, as outcomes of this passage."""
-        if not outcomes:
-            return []
-        shift = _core(passage.start, passage.text)[0] - outcomes[0].fixed[0]
-        moved = []
-        for outcome in outcomes:
-            fixed = (outcome.fixed[0] + shift, outcome.fixed[1] + shift)
-            start, end = self.fixed.to_source_span(*fixed)
-            moved.append(
-                outcome.model_copy(update={"index": passage.index, "fixed": fixed, "start": start, "end": end})
-            )
-        return moved
-
-
-# --- prepare ---------------------------------------------------------------------------------------------------------
-
-
-def prepare(
-    transcript: Transcript, *, policy: str, language: str, glossary: Glossary, counter: TokenCounter, budget: int
-) -> Work:
-    """Fix what the policy lets go in the transcript's text, and split it into passages of at most `budget` tokens."""
-    text = transcript.text
-    fixed = fixes.fix(
-        text,
-        lang=language,
-        style=policy,
-        hits=glossary.certain_hits(text),
-        protect=_outside(transcript),
-        join_lines=not transcript.timed,
-    )
-    spans = [(fixed.to_fixed(s.start), fixed.to_fixed(s.end), s.speaker) for s in transcript.segments]
-    where = regions(fixed.text, [span for span in spans if span[0] < span[1]])
-    passages = tuple(split(fixed.text, budget=budget, counter=counter, regions=where))
-    return Work(transcript, fixed, passages, loose=not transcript.timed and are_loose(fixed.text))
-
-
-def _outside(transcript: Transcript) -> list[tuple[int, int]]:
-    """The spans between segments that hold something: headings, code blocks and the like, which nobody may touch."""
-    edges = [0, *(x for s in transcript.segments for x in (s.start, s.end)), len(transcript.text)]
-    gaps = zip(edges[::2], edges[1::2], strict=True)
-    return [(a, b) for a, b in gaps if _NOT_SPACE.search(transcript.text, a, b)]
-
-
 # --- the ladder ------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +125,7 @@ async def rewrite_passage(work: Work, passage: Passage, means: Means) -> list[Ou
     Returns one outcome, or one for each half where the passage had to be cut. A rejected draft is in no outcome's
     text. Raises ModelConfigError where asking cannot help, and ModelUnavailable where the endpoint is down.
     """
-    start, core = _core(passage.start, passage.text)
+    start, core = core_of(passage.start, passage.text)
     attempt = _Attempt(core, work.context(passage), passage.tokens, work.loose)
     try:
         await _ask_and_repair(attempt, means, means.ladder.repairs)
@@ -399,12 +319,6 @@ def judge(source: str, draft: str, means: Means) -> Verdict:
     )
 
 
-def _core(start: int, text: str) -> tuple[int, str]:
-    """A passage's text without the white space at its ends, and where it begins."""
-    core = text.strip()
-    return start + (text.index(core) if core else 0), core
-
-
 def _halves(start: int, text: str, means: Means) -> list[tuple[int, str]]:
     """Two parts of the text cut at the best place near the middle, or nothing where it is too short to cut."""
     tokens = means.counter.count(text)
@@ -486,7 +400,7 @@ def _reason(attempt: _Attempt, verdict: Verdict) -> str:
 
 def keep(work: Work, passage: Passage, error: ModelUnavailable) -> Outcome:
     """The outcome of a passage for which no answer could be had: its fixed source stands, with what it took so far."""
-    start, core = _core(passage.start, passage.text)
+    start, core = core_of(passage.start, passage.text)
     nothing = _Attempt(core, "", passage.tokens, spent=dict(error.spent), saved=dict(error.saved))
     kept = _outcome(work, passage.index, start, nothing)
     return kept.model_copy(update={"reason": f"no answer: {error.what}", "unanswered": True, "rejected": None})
@@ -552,101 +466,3 @@ def _kept_at_seam(outcome: Outcome, why: str) -> Outcome:
             "reason": f"seam with its neighbour: {why}",
         }
     )
-
-
-# --- pieces and account ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Patch:
-    """A stretch of the fixed text, the source span it stands for if it is a fix, and an outcome's text if it is one."""
-
-    start: int
-    end: int
-    text: str | None = None
-    source: tuple[int, int] | None = None
-
-
-def pieces(work: Work, outcomes: Sequence[Outcome]) -> list[Piece]:
-    """Outcomes and fixes as replacements in the transcript's own text, in order and apart.
-
-    A fix at an outcome's edge, or between two, becomes part of one piece with it: no repair is lost in a gap and
-    nothing is written twice.
-    """
-    patches = [_Patch(*o.fixed, text=o.text) for o in outcomes] + _fix_patches(work.fixed)
-    patches.sort(key=lambda p: (p.start, p.end, p.text is not None))
-    clusters: list[list[_Patch]] = []
-    reach = -1  # the end of the last cluster
-    for patch in patches:
-        touches = patch.start == reach and (patch.source or any(p.source and p.end == reach for p in clusters[-1]))
-        if patch.start < reach or touches:
-            clusters[-1].append(patch)
-        else:
-            clusters.append([patch])
-        reach = max(reach, patch.end)
-    return [_piece(work.fixed, cluster) for cluster in clusters]
-
-
-def _fix_patches(fixed: FixedText) -> list[_Patch]:
-    shift, patches = 0, []
-    for f in fixed.fixes:
-        start = f.start + shift
-        patches.append(_Patch(start, start + len(f.after), source=(f.start, f.end)))
-        shift += len(f.after) - len(f.before)
-    return patches
-
-
-def _piece(fixed: FixedText, cluster: list[_Patch]) -> Piece:
-    start, end = min(p.start for p in cluster), max(p.end for p in cluster)
-    text, at = [], start
-    for patch in cluster:
-        if patch.text is not None:
-            text += [fixed.text[at : patch.start], patch.text]
-            at = patch.end
-    text.append(fixed.text[at:end])
-    inside = [p for p in cluster if p.source is not None]
-    first = next((p.source[0] for p in inside if p.source and p.start == start), None)
-    last = next((p.source[1] for p in reversed(inside) if p.source and p.end == end), None)
-    return Piece(
-        start=fixed.to_source(start) if first is None else first,
-        end=fixed.to_source(end) if last is None else last,
-        text="".join(text),
-    )
-
-
-def account(work: Work, outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Source code points by what became of them; the values add up to the length of the transcript's text.
-
-    Keys: an outcome's status, `fixed` (inside a fix), `carried` (white space, headings, code), `beyond_limit`
-    (passages a --limit left out). Raises RewriterError where a character of a segment is in none of them: that would
-    be a loss, and nothing is written then.
-    """
-    text = work.transcript.text
-    spans = [(o.start, o.end, str(o.status)) for o in outcomes]
-    spans += [(f.start, f.end, "fixed") for f in work.fixed.fixes]
-    handled = {o.index for o in outcomes}
-    spans += [
-        (*work.fixed.to_source_span(p.start, p.end), "beyond_limit") for p in work.passages if p.index not in handled
-    ]
-    names = ["carried", *dict.fromkeys(name for _, _, name in spans)]
-    codes, labels = {name: code for code, name in enumerate(names)}, bytearray(len(text))  # a byte for each code point
-    for start, end, name in spans:
-        labels[start:end] = bytes([codes[name]]) * (end - start)
-    for segment in work.transcript.segments:
-        _nothing_lost(work, labels, segment.start, segment.end)
-    counts = {name: labels.count(code) for name, code in codes.items()}
-    return {name: count for name, count in sorted(counts.items()) if count}
-
-
-def _nothing_lost(work: Work, labels: bytearray, start: int, end: int) -> None:
-    """Raise where a character between two places is neither labelled nor white space."""
-    text = work.transcript.text
-    at = labels.find(0, start, end)
-    while at >= 0:
-        if not text[at].isspace():
-            raise RewriterError(
-                f"character {at} ({text[at]!r}) is in no passage and no fix.",
-                where=work.transcript.name,
-                remedy="Nothing was written. This is a bug: please report it with the file.",
-            )
-        at = labels.find(0, at + 1, end)

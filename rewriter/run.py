@@ -23,9 +23,10 @@ from rewriter.formats import Source
 from rewriter.history import Observer
 from rewriter.journal import BATCHES, JOURNAL, Journal
 from rewriter.past import Past
-from rewriter.pipeline import Means, Work, first_request
+from rewriter.pipeline import Means, first_request
 from rewriter.records import Outcome, Passage, Usage
 from rewriter.settings import fingerprint
+from rewriter.work import Work
 
 SUMMARY = "summary.json"
 STDIN_COPY = "stdin.input"

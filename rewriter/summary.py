@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rewriter.money import Chosen, cost_of, prices
-from rewriter.pipeline import Work
 from rewriter.records import STATUSES, Outcome, TermCount, Usage
+from rewriter.work import Work
 
 Spent = dict[str, Usage]
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from rewriter import formats
 from rewriter.fixes import FixedText, apply, detect_language, fix, revert
 from rewriter.glossary import Glossary
-from rewriter.pipeline import Work, pieces, prepare
+from rewriter.pieces import pieces
 from rewriter.records import Fix, Hit, Transcript
 from rewriter.tokens import counter_for
+from rewriter.work import Work, prepare
 
 CASES = Path(__file__).parent / "cases"
 

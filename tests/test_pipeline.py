@@ -14,22 +14,13 @@ from rewriter import formats
 from rewriter.api import assemble
 from rewriter.errors import ModelUnavailable, RewriterError
 from rewriter.glossary import Glossary
-from rewriter.pipeline import (
-    Ask,
-    How,
-    Means,
-    Work,
-    account,
-    check_seam,
-    judge,
-    keep,
-    prepare,
-    rewrite_passage,
-)
+from rewriter.pieces import account
+from rewriter.pipeline import Ask, How, Means, check_seam, judge, keep, rewrite_passage
 from rewriter.prompting import load_style, passage_of
 from rewriter.records import Answer, Outcome, Request, Usage
 from rewriter.settings import Ladder
 from rewriter.tokens import counter_for
+from rewriter.work import Work, prepare
 
 COUNTER = counter_for("")
 SOURCE = "嗯水泵昨天夜里坏了，维修师傅从隔壁县城连夜赶来，今天早上已经恢复供水。下周还要再检查一次阀门。"

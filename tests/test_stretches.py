@@ -15,11 +15,12 @@ from rewriter import formats
 from rewriter.checks import check
 from rewriter.glossary import Glossary
 from rewriter.model.stretches import LEAST, MANY, MOST, put_back, stretches, without_invented
-from rewriter.pipeline import Means, prepare, rewrite_passage
+from rewriter.pipeline import Means, rewrite_passage
 from rewriter.prompting import load_style, passage_of
 from rewriter.records import Answer, Finding, Outcome, Request, Usage
 from rewriter.settings import Ladder
 from rewriter.tokens import counter_for
+from rewriter.work import prepare
 
 CASES = json.loads((Path(__file__).parent / "cases" / "stretches.json").read_text(encoding="utf-8"))
 COUNTER = counter_for("")

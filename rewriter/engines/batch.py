@@ -36,10 +36,11 @@ from rewriter.errors import (
 )
 from rewriter.journal import BATCHES
 from rewriter.model.retry import RetryPolicy
-from rewriter.pipeline import How, Means, Work, keep, rewrite_passage
+from rewriter.pipeline import How, Means, keep, rewrite_passage
 from rewriter.records import Answer, Outcome, Passage, Request
 from rewriter.run import Run
 from rewriter.settings import fingerprint
+from rewriter.work import Work
 
 # How often a request that got no answer is put into a batch, before its passage is kept as it was said.
 MOST_TRIES = 3

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rewriter import prompting
 from rewriter.cache import PassageCache, request_key
 from rewriter.errors import ModelUnavailable
-from rewriter.pipeline import How, Judge, Means, Replays, Work, rewrite_passage
+from rewriter.pipeline import How, Judge, Means, Replays, rewrite_passage
 from rewriter.records import Answer, Passage, Request
+from rewriter.work import Work
 
 if TYPE_CHECKING:
     from rewriter.prompting import Hint

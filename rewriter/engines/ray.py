@@ -30,10 +30,11 @@ from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, Rewri
 from rewriter.model.limits import DROPPED, Limits, Line
 from rewriter.model.pace import Result, Ticket
 from rewriter.model.resolve import ModelChoice
-from rewriter.pipeline import Means, Work, rewrite_passage
+from rewriter.pipeline import Means, rewrite_passage
 from rewriter.purse import Account, MessageTokens, Purse, expected_usage
 from rewriter.records import Answer, Outcome, Passage, Record, Request, Usage
 from rewriter.settings import Settings
+from rewriter.work import Work
 
 # Seconds in which no worker at all could be reached before the run gives up: a node's death is noticed and its workers
 # are started elsewhere within one of them.

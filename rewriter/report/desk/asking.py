@@ -22,10 +22,11 @@ from rewriter.journal import JOURNAL, read_journal
 from rewriter.model.resolve import resolve
 from rewriter.model.unwrap import unwrap
 from rewriter.paragraphs import with_paragraphs
-from rewriter.pipeline import CONTEXT_CHARACTERS, Work, judge, question, request_for, rewrite_passage
+from rewriter.pipeline import judge, question, request_for, rewrite_passage
 from rewriter.records import Finding, Outcome, Passage, Segment, Transcript, Verdict
 from rewriter.report.desk.book import Entry
 from rewriter.settings import Settings, load_settings
+from rewriter.work import CONTEXT_CHARACTERS, Work
 
 if TYPE_CHECKING:
     from rewriter.pipeline import Means

@@ -17,11 +17,12 @@ from rewriter.atomic import write_whole
 from rewriter.errors import InputError, OutputError
 from rewriter.fixes import FixedText, apply
 from rewriter.formats.sources import read_file
-from rewriter.pipeline import Work, account, pieces
+from rewriter.pieces import account, pieces
 from rewriter.records import Outcome, Passage, Record, Transcript
 from rewriter.report.desk.book import Entry
 from rewriter.report.desk.decisions import State
 from rewriter.report.runs import FileView, RunView
+from rewriter.work import Work
 
 FOLDER = "reviewed"
 
