@@ -27,7 +27,10 @@ _TIME = (
 )
 _TIMES = rf"{_TIME}(?:[ \t]*(?:-->|[-–~])?[ \t]*{_TIME})?"
 _NAME = r"[^\W\d_][^\n\r\d:：，。！？,!?;；]{0,30}\d{0,3}"
-_CALLED = "speaker host guest moderator interviewer interviewee 发言人 说话人 主持人 嘉宾 记者".split()
+_CALLED = (
+    *("speaker", "host", "guest", "moderator", "interviewer", "interviewee"),
+    *("发言人", "说话人", "主持人", "嘉宾", "记者"),
+)
 _UNKNOWN = rf"(?i:{'|'.join(_CALLED)})[ _]?\d{{0,3}}"
 _WHO = re.compile(
     rf"(?:{_TIMES}(?:[ \t]*[-–]?[ \t]*{_NAME})?|{_NAME}[ \t]*[:：]?[ \t]*{_TIMES}|{_UNKNOWN})[ \t]*[:：]?"

@@ -129,13 +129,14 @@ _CLASS = {
     "p": "P", "b": "P", "m": "M", "f": "F", "v": "F", "t": "T", "d": "T", "n": "N", "l": "L", "r": "L", "k": "K",
     "g": "K", "h": "K", "C": "J", "J": "J", "s": "S", "z": "S", "S": "S", "w": "",
 }  # fmt: skip
+_CLASSES = {code: _CLASS.get(chr(code), "").replace("M", "N") for code in range(128)}
 
 
 @lru_cache(maxsize=65536)
 def skeleton(sounds: str) -> str:
     """The consonants by class, m and n as one, and whether a vowel comes first."""
     first = "A" if sounds[:1] in VOWELS else ""
-    return first + "".join(_CLASS.get(one, "") for one in sounds).replace("M", "N")
+    return first + sounds.translate(_CLASSES)
 
 
 @lru_cache(maxsize=2048)
