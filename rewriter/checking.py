@@ -28,7 +28,7 @@ def check_files(
     Where both are timed, cues that went, came or moved in time are a finding too. Raises InputError, GlossaryError.
     """
     terms = Glossary.load(glossary) if glossary else None
-    here, there = (formats.read(Path(name)) for name in (source, rewrite))
+    here, there = formats.read_two(source, rewrite)
     verdict = _judged(
         here.text, there.text, lambda a, b: checks.check(a, b, style=style, policy=policy, glossary=terms)
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rewriter import formats, prompting
@@ -125,7 +124,7 @@ def passages(source: str, *, budget: int | None, style: str, glossary: Sequence[
     `start` and `end` are code points of the transcript's text (for txt and md, of the file's), `tokens` those of the
     text after its fixes.
     """
-    transcript = formats.read(Path(source))
+    transcript = formats.read_named(source)
     limit = budget or DEFAULT_BUDGET
     language = detect_language(transcript.text)
     work = prepare(

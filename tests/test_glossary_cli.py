@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner, Result
 
 from rewriter.cli import cli
@@ -85,6 +86,49 @@ def test_match_says_where_in_code_points() -> None:
         ("graph anna", "Grafana", "sound"),
         ("云西", "云汐", "sound"),
     ]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at() -> None:
+    Path("empty.txt").write_text("", encoding="utf-8")
+    result = run("glossary", "suggest", "examples/talk_zh.txt", "empty.txt", "-o", "found.yaml")
+    assert result.return_value == 1
+    assert result.stderr == "rewriter: empty.txt: the file is empty. Check that it is the right one.\n"
+    assert Path("found.yaml").exists()
+
+
+def test_a_review_is_seen_before_anything_is_asked_or_read() -> None:
+    Path("found.yaml").write_text("terms: []\n", encoding="utf-8")
+    for command in (["suggest", "absent.txt", "--ask"], ["learn", "absent.txt", "absent.txt"]):
+        result = run("glossary", *command, "-o", "found.yaml")
+        assert isinstance(result.exception, OutputError) and "may hold your review" in str(result.exception)
+
+
+def test_a_model_that_nobody_asks_is_refused() -> None:
+    result = run("glossary", "suggest", "examples/talk_zh.txt", "--model", "m")
+    assert isinstance(result.exception, UsageError) and "--ask" in str(result.exception)
+
+
+@pytest.mark.parametrize("corrected", ["我们用graph anna看监控。", "我们"], ids=["the same", "much shorter"])
+def test_nothing_learnt_is_said(corrected: str) -> None:
+    Path("heard.txt").write_text("我们用graph anna看监控。", encoding="utf-8")
+    Path("corrected.txt").write_text(corrected, encoding="utf-8")
+    result = run("glossary", "learn", "heard.txt", "corrected.txt", "--json")
+    assert result.return_value == 0 and json.loads(result.stdout) == {"suggestions": []}
+    assert "no name was corrected" in result.stderr
+
+
+def test_one_of_two_files_is_standard_input() -> None:
+    Path("heard.txt").write_text("我们用graph anna看监控。", encoding="utf-8")
+    typed = "我们用 Grafana 看监控。".encode()
+    done = CliRunner().invoke(cli, ["glossary", "learn", "heard.txt", "-"], input=typed, standalone_mode=False)
+    assert done.exception is None and "canonical: Grafana" in done.stdout
+    done = CliRunner().invoke(cli, ["check", "-", "heard.txt"], input=typed, standalone_mode=False)
+    assert done.exception is None
+    done = CliRunner().invoke(cli, ["split", "-"], input=typed, standalone_mode=False)
+    assert done.exception is None and "Grafana" in done.stdout
+    for command in (["glossary", "learn"], ["check"]):
+        done = CliRunner().invoke(cli, [*command, "-", "-"], input=typed, standalone_mode=False)
+        assert "standard input can be read once only" in str(done.exception)
 
 
 @pytest.mark.parametrize("name", ["found.txt", "found", "found.csv"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,11 @@ import click
 from rewriter.commands.base import Group, rewriter_from, say
 
 if TYPE_CHECKING:
+    from rewriter.errors import InputError
     from rewriter.glossary.mining import Document, Suggestion
+
+NOTHING_FOUND = "rewriter: no name is written in several ways, or heard otherwise than your documents have it."
+NOTHING_LEARNT = "rewriter: no name was corrected that sounds like what stood there."
 
 
 @click.group(cls=Group)
@@ -56,8 +60,7 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
     from rewriter import formats
     from rewriter.glossary import Glossary
 
-    source = formats.given(text)
-    transcript = formats.read_bytes(source.read(), name=source.name)
+    transcript = formats.read_named(text)
     hits = Glossary.load(files).match(transcript.text)
     if as_json:
         say({"hits": [h.model_dump(mode="json") for h in hits]})
@@ -95,13 +98,20 @@ def suggest(
 ) -> int:
     """Find candidates for a glossary in transcripts: names written in several ways, or heard as in your documents.
 
-    Needs no model. The result is a glossary file with counts and examples, for you to review.
+    Needs no model. The result is a glossary file with counts and examples, for you to review. The exit code is 1 where
+    a file cannot be read; the others are looked at all the same.
     """
-    from rewriter.glossary.proposing import documents_of, suggest_from
+    from rewriter.glossary.proposing import documents_of, refuse_out, suggest_from
 
-    transcripts = documents_of(inputs)
+    if not ask and (model or base_url):
+        raise click.UsageError("--model and --base-url are for --ask")
+    if out is not None:
+        refuse_out(out)
+    transcripts, failed = documents_of(inputs)
+    say_failed(failed)
     found = suggest_from(transcripts, context=context, glossary=files, most=most)
-    return print_suggestions(asked(found, transcripts, model, base_url) if ask else found, out, as_json)
+    print_suggestions(asked(found, transcripts, model, base_url) if ask else found, out, as_json, NOTHING_FOUND)
+    return 1 if failed else 0
 
 
 def asked(
@@ -139,13 +149,23 @@ def asked(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def learn(source: str, corrected: str, files: tuple[str, ...], out: str | None, as_json: bool) -> int:
     """Learn aliases from a correction made by hand: SOURCE as it was heard, CORRECTED as it should read."""
-    from rewriter.glossary.proposing import learn_from_files
+    from rewriter.glossary.proposing import learn_from_files, refuse_out
 
-    return print_suggestions(learn_from_files(source, corrected, glossary=files), out, as_json)
+    if out is not None:
+        refuse_out(out)
+    return print_suggestions(learn_from_files(source, corrected, glossary=files), out, as_json, NOTHING_LEARNT)
 
 
-def print_suggestions(found: Sequence[Suggestion], out: str | None, as_json: bool) -> int:
-    """Suggestions as a file, as JSON, or as the file would be."""
+def say_failed(failed: Iterable[InputError]) -> None:
+    """What is wrong with files that were left out, a line each."""
+    from rewriter.report.visible import on_one_line
+
+    for error in failed:
+        click.echo(f"rewriter: {on_one_line(str(error))}", err=True)
+
+
+def print_suggestions(found: Sequence[Suggestion], out: str | None, as_json: bool, nothing: str) -> int:
+    """Suggestions as a file, as JSON, or as the file would be; where there are none, that is said beside them."""
     from rewriter.glossary.proposing import write_new
     from rewriter.glossary.writing import to_yaml
 
@@ -156,4 +176,6 @@ def print_suggestions(found: Sequence[Suggestion], out: str | None, as_json: boo
         say({"suggestions": [one.model_dump(mode="json") for one in found]})
     elif out is None:
         click.echo(to_yaml(found), nl=False)
+    if not found:
+        click.echo(nothing, err=True)
     return 0

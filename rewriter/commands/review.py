@@ -56,13 +56,13 @@ def review(
         print_written([w.model_dump(mode="json") for w in written], as_json)
         return 0
     if learning:
-        from rewriter.commands.glossary import print_suggestions
+        from rewriter.commands.glossary import NOTHING_LEARNT, print_suggestions
         from rewriter.glossary import Glossary
         from rewriter.report.desk.desk import learned_from
 
         known = Glossary.load(glossary) if glossary else None
         with Book([Path(run) for run in runs], writing=False) as book:
-            return print_suggestions(learned_from(book, known), out, as_json)
+            return print_suggestions(learned_from(book, known), out, as_json, NOTHING_LEARNT)
     from rewriter.report.desk.serving import open_desk
 
     open_desk(

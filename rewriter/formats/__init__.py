@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rewriter.errors import InputError, UsageError
 from rewriter.formats.encoding import decode, encode
-from rewriter.formats.sources import SUFFIXES, Source, discover, format_of, given, read_file
+from rewriter.formats.sources import STDIN, SUFFIXES, Source, discover, format_of, read_file, read_stdin
 from rewriter.records import Piece, Transcript
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ __all__ = [
     "cue_times",
     "discover",
     "format_of",
-    "given",
     "known",
     "read",
     "read_bytes",
+    "read_named",
+    "read_two",
     "render",
     "suffixes",
     "write",
@@ -74,6 +75,18 @@ def read(path: Path) -> Transcript:
     return read_bytes(read_file(Path(path)), name=str(path), format=format_of(path))
 
 
+def read_named(name: str) -> Transcript:
+    """The transcript in a file, or in standard input where its name is "-". Raises what `read` raises."""
+    return read_bytes(read_stdin(), name=name) if name == STDIN else read(Path(name))
+
+
+def read_two(first: str, second: str) -> tuple[Transcript, Transcript]:
+    """Two transcripts, one of which may be standard input. Raises UsageError where both are, and what `read` raises."""
+    if first == second == STDIN:
+        raise UsageError("standard input can be read once only.", remedy="Name a file for one of the two.")
+    return read_named(first), read_named(second)
+
+
 def read_bytes(data: bytes, *, name: str, format: str | None = None) -> Transcript:
     """The transcript in some bytes. Without `format` the suffix of `name` tells it; "-" is txt.
 
@@ -82,7 +95,7 @@ def read_bytes(data: bytes, *, name: str, format: str | None = None) -> Transcri
     kind = known(format) if format else "txt" if name == "-" else format_of(name)
     decoded = decode(data, name=name)
     if not decoded.text.strip():
-        raise InputError("the file is empty.", where=name, remedy="There is nothing to rewrite in it.")
+        raise InputError("the file is empty.", where=name, remedy="Check that it is the right one.")
     body = cast("Body", _module(kind).parse(decoded.text, name=name))
     return Transcript(
         name=name,

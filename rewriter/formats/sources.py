@@ -53,9 +53,12 @@ class Source:
 
     def read(self) -> bytes:
         """The bytes. Standard input can be read once. Raises InputError where the file cannot be read."""
-        if self.path is None:
-            return sys.stdin.buffer.read()
-        return read_file(self.path)
+        return read_stdin() if self.path is None else read_file(self.path)
+
+
+def read_stdin() -> bytes:
+    """What standard input holds; it can be read once."""
+    return sys.stdin.buffer.read()
 
 
 def read_file(path: Path) -> bytes:
@@ -64,6 +67,8 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError("no such file.", where=str(path), remedy="Check the path.") from None
+    except IsADirectoryError:
+        raise InputError("a folder, where a file is asked for.", where=str(path), remedy="Name a file.") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(
@@ -80,11 +85,6 @@ def format_of(path: Path | str) -> str:
             what, where=str(path), remedy=f"Known are {', '.join(SUFFIXES)}; rename the file, or pipe text in as -."
         )
     return SUFFIXES[suffix]
-
-
-def given(name: str) -> Source:
-    """One file, or standard input where its name is "-"."""
-    return Source(None, Path("stdin.txt")) if name == STDIN else Source(Path(name), Path(Path(name).name))
 
 
 def discover(inputs: Sequence[str]) -> list[Source]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -43,14 +44,24 @@ Origin = Literal["document", "glossary", "transcripts", "model", "correction"]
 
 
 class Document(NamedTuple):
-    """A text and the name it goes by in examples."""
+    """A text and the name it goes by in examples; of a timed file, where each cue begins in the text, and its second."""
 
     name: str
     text: str
+    times: tuple[tuple[int, float], ...] = ()
+
+    def place(self, at: int) -> str:
+        """Where text[at] stands, for a person: file and line, or the cue's time."""
+        number = bisect_right(self.times, at, key=lambda time: time[0])
+        if not number:
+            line = self.text.count("\n", 0, at) + 1
+            return f"{self.name}:{line}"
+        minutes, seconds = divmod(int(self.times[number - 1][1]), 60)
+        return f"{self.name} at {minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 class Form(Record):
-    """A way a term is written: how often in all transcripts, and the first place, quoted, as file:line."""
+    """A way a term is written: how often in all transcripts, and where it stands first, quoted (file:line, or file and time)."""
 
     text: str
     count: int
@@ -245,9 +256,8 @@ def quoted(document: Document, start: int, end: int, count: int) -> Form:
     """document.text[start:end] as a form that stands there `count` times."""
     text = document.text
     example = f"{text[max(0, start - _AROUND) : start]}[{text[start:end]}]{text[end : end + _AROUND]}"
-    line = text.count("\n", 0, start) + 1
     spelt = " ".join(text[start:end].split())
-    return Form(text=spelt, count=count, example=" ".join(example.split()), where=f"{document.name}:{line}")
+    return Form(text=spelt, count=count, example=" ".join(example.split()), where=document.place(start))
 
 
 # --- what is written in one way only ---------------------------------------------------------------------------------

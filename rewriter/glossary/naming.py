@@ -92,11 +92,9 @@ def _nearest(text: str, start: int, end: int, name: str) -> tuple[int, int]:
         found = alike(" ".join(text[low:high].split()), name)
         return math.inf if found is None else found
 
-    lows = [
-        start,
-        *_reached(start, [t.span()[::-1] for t in TOKEN.finditer(text, max(0, start - _WINDOW), start)][::-1], text),
-    ]
-    highs = [end, *_reached(end, [t.span() for t in TOKEN.finditer(text, end, end + _WINDOW)], text)]
+    before = [(t.end(), t.start()) for t in TOKEN.finditer(text, max(0, start - _WINDOW), start)]
+    behind = [(t.start(), t.end()) for t in TOKEN.finditer(text, end, end + _WINDOW)]
+    lows, highs = [start, *_reached(start, before[::-1], text)], [end, *_reached(end, behind, text)]
     best = min((apart(low, high), high - low, low, high) for low in lows for high in highs)
     return best[2:] if best[0] + _NEARER <= apart(start, end) else (start, end)
 

@@ -7,21 +7,36 @@ from pathlib import Path
 
 from rewriter import formats
 from rewriter.atomic import write_whole
-from rewriter.errors import OutputError
+from rewriter.errors import InputError, OutputError
 from rewriter.formats.encoding import decode
 from rewriter.formats.sources import read_file
 from rewriter.glossary.glossary import Glossary
 from rewriter.glossary.learning import learn
 from rewriter.glossary.mining import MOST_ONCE, Document, Suggestion, suggest
 from rewriter.glossary.writing import to_yaml
+from rewriter.records import Transcript
 
 
-def documents_of(inputs: Sequence[str]) -> list[Document]:
-    """The texts of transcripts: files, folders, globs. Raises InputError."""
-    return [
-        Document(source.name, formats.read_bytes(source.read(), name=source.name).text)
-        for source in formats.discover(inputs)
-    ]
+def documents_of(inputs: Sequence[str]) -> tuple[list[Document], list[InputError]]:
+    """The texts of transcripts (files, folders, globs), and what is wrong with those that cannot be read.
+
+    Raises InputError where none can.
+    """
+    found: list[Document] = []
+    failed: list[InputError] = []
+    for source in formats.discover(inputs):
+        try:
+            found.append(_document(formats.read_bytes(source.read(), name=source.name)))
+        except InputError as error:
+            failed.append(error)
+    if not found:
+        raise failed[0]
+    return found, failed
+
+
+def _document(transcript: Transcript) -> Document:
+    times = tuple((cue.start, cue.begin) for cue in transcript.segments if cue.begin is not None)
+    return Document(transcript.name, transcript.text, times)
 
 
 def suggest_from(
@@ -36,18 +51,16 @@ def suggest_from(
 
 
 def learn_from_files(source: str, corrected: str, *, glossary: Sequence[str] = ()) -> list[Suggestion]:
-    """What `learning.learn` finds between two transcripts. Raises InputError and GlossaryError."""
-    before, after = (
-        Document(name, formats.read_bytes(formats.given(name).read(), name=name).text) for name in (source, corrected)
-    )
-    return learn(before, after, known=Glossary.load(glossary))
+    """What `learning.learn` finds between two transcripts, one of which may be standard input.
 
-
-def write_new(path: str, suggestions: Sequence[Suggestion]) -> None:
-    """Write suggestions as a glossary file.
-
-    Raises OutputError where the name is not one of YAML, and where a file is there already: it may hold a review.
+    Raises InputError, UsageError and GlossaryError.
     """
+    before, after = formats.read_two(source, corrected)
+    return learn(_document(before), _document(after), known=Glossary.load(glossary))
+
+
+def refuse_out(path: str) -> None:
+    """Raises OutputError where the name is not one of YAML, and where a file is there already: it may hold a review."""
     if Path(path).suffix.lower() not in {".yaml", ".yml"}:
         raise OutputError(
             "suggestions are YAML, and another ending would have them read as something else.",
@@ -58,4 +71,9 @@ def write_new(path: str, suggestions: Sequence[Suggestion]) -> None:
         raise OutputError(
             "is there already, and may hold your review.", where=path, remedy="Name another file, or remove this one."
         )
+
+
+def write_new(path: str, suggestions: Sequence[Suggestion]) -> None:
+    """Write suggestions as a glossary file. Raises what `refuse_out` raises, for the file may have come since."""
+    refuse_out(path)
     write_whole(Path(path), to_yaml(suggestions).encode())

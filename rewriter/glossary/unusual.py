@@ -155,7 +155,7 @@ def _chinese(run: str) -> Iterator[tuple[int, int, float]]:
     for at, start in enumerate(breaks[:-1]):
         if plain[start]:
             continue
-        for word, end in pairwise(breaks[at:]):
+        for word, end in pairwise(breaks[at : at + _LONGEST + 2]):
             if end - start > _LONGEST or run[word:end] in _NEVER:
                 break
             if end - start >= _SHORTEST and not ends[end]:
