@@ -44,7 +44,7 @@ Origin = Literal["document", "glossary", "transcripts", "model", "correction"]
 
 
 class Document(NamedTuple):
-    """A text and the name it goes by in examples; of a timed file, where each cue begins in the text, and its second."""
+    """A text and the name it goes by in examples. `times`: where each cue of a timed file begins, and its second."""
 
     name: str
     text: str
@@ -61,7 +61,7 @@ class Document(NamedTuple):
 
 
 class Form(Record):
-    """A way a term is written: how often in all transcripts, and where it stands first, quoted (file:line, or file and time)."""
+    """A way a term is written: how often in all, and the first place, quoted, as file:line or with a time."""
 
     text: str
     count: int
