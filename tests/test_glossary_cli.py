@@ -62,6 +62,14 @@ def test_standard_input_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(done.exception, InputError)
 
 
+def test_nothing_found_is_said() -> None:
+    Path("talk.txt").write_text("今天天气很好。", encoding="utf-8")
+    Path("names.txt").write_text("Grafana\n", encoding="utf-8")
+    result = run("glossary", "match", "talk.txt", "-g", "names.txt")
+    assert (result.return_value, result.stdout) == (0, "")
+    assert result.stderr.startswith("rewriter: no term of the glossary stands here")
+
+
 def test_the_yaml_of_the_page_is_a_glossary() -> None:
     page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     for number, block in enumerate(re.findall(r"^```yaml\n(terms:.*?)^```$", page, re.MULTILINE | re.DOTALL)):

@@ -69,6 +69,8 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
         click.echo(
             f"{h.start:>8} {h.end:>8}  {transcript.text[h.start : h.end]} -> {h.canonical}  ({h.how}, {h.score:.2f})"
         )
+    if not hits:
+        click.echo("rewriter: no term of the glossary stands here, nor anything that sounds like one.", err=True)
     return 0
 
 
