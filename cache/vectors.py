@@ -14,9 +14,9 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -79,9 +79,10 @@ class Vectors:
         self._lock, self._embedding_lock = threading.Lock(), threading.Lock()
         self._opened: tuple[Any, str] | None = None
         self._paused = 0.0
-        self._waiting: SimpleQueue[Row | None] = SimpleQueue()
+        self._turn = threading.Condition()  # of all that follows
+        self._waiting: deque[Row] = deque()
+        self._writing = self._ending = False
         self._adder: threading.Thread | None = None
-        self._closing = threading.Event()
 
     # --- the index, as far as it is there ---
 
@@ -165,25 +166,37 @@ class Vectors:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Have passages added, in place of what was there; those too large are not. Does not wait for it."""
-        for row in rows:
-            if len(row.sealed) <= LONGEST_SEALED:
-                self._waiting.put(row)
-        with self._lock:
+        with self._turn:
+            self._waiting.extend(row for row in rows if len(row.sealed) <= LONGEST_SEALED)
+            self._ending = False
             if self._adder is None:
-                # not a daemon's end: close() waits for it, and says so where it must not wait longer
+                # a daemon: close() waits for it, and says so where it must not wait longer
                 self._adder = threading.Thread(target=self._add_waiting, name="rewriter-vectors", daemon=True)
                 self._adder.start()
+            self._turn.notify_all()
 
     def _add_waiting(self) -> None:
-        while True:
-            batch = [self._waiting.get()]
-            while len(batch) < BATCH and batch[-1] is not None and not self._waiting.empty():
-                batch.append(self._waiting.get())
-            rows = [row for row in batch if row is not None]
-            if rows:
-                self._ask(partial(self._write, rows=rows))
-            if batch[-1] is None or self._closing.is_set():
-                return
+        while rows := self._next():
+            self._ask(partial(self._write, rows=rows))
+            with self._turn:
+                self._writing = False
+                self._turn.notify_all()
+
+    def _next(self) -> list[Row]:
+        """The passages whose turn it is, as soon as there are any; none where no more will come."""
+        with self._turn:
+            while not self._waiting and not self._ending:
+                self._turn.wait()
+            rows = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            self._writing = bool(rows)
+            return rows
+
+    def _withdraw(self, gone: Callable[[Row], bool]) -> None:
+        """Have passages not added that wait for it, and wait until those are written whose turn it is."""
+        with self._turn:
+            self._waiting = deque(row for row in self._waiting if not gone(row))
+            while self._writing:
+                self._turn.wait()
 
     def _write(self, client: Any, collection: str, *, rows: list[Row]) -> None:
         data = [
@@ -199,25 +212,30 @@ class Vectors:
         client.upsert(collection, data=data, timeout=WRITE)
 
     def drop(self, places: Sequence[int]) -> None:
-        """Remove rows."""
+        """Remove rows, and those that wait to be added."""
+        gone = set(places)
+        self._withdraw(lambda row: row.place in gone)
         for start in range(0, len(places), DROPPED):
             self._ask(partial(_delete, ids=list(places[start : start + DROPPED])))
 
     def clear(self) -> None:
         """Remove all passages, for every machine that uses the index."""
+        self._withdraw(lambda row: True)
         self._ask(lambda client, collection: client.drop_collection(collection, timeout=WRITE))
         with self._lock:
             self._opened = None
 
     def close(self) -> None:
         """Wait until what was given is added, CLOSE seconds at most; what is not by then is left out, with a notice."""
-        if self._adder is not None:
-            self._waiting.put(None)
-            self._adder.join(CLOSE)
-            if self._adder.is_alive():
-                self._closing.set()
-                self.notices.append(f"Some {self._waiting.qsize()} passages were not added to the index of meanings.")
-            self._adder = None
+        with self._turn:
+            self._ending, adder, self._adder = True, self._adder, None
+            self._turn.notify_all()
+        if adder is not None:
+            adder.join(CLOSE)
+        with self._turn:
+            if self._waiting:
+                self.notices.append(f"Some {len(self._waiting)} passages were not added to the index of meanings.")
+                self._waiting.clear()
         with self._lock:
             if self._opened is not None:
                 with contextlib.suppress(Exception):

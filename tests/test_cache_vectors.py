@@ -159,6 +159,23 @@ async def test_two_machines_share_what_their_models_wrote(server: str, tmp_path:
         assert await served(two) is None and one.notices == two.notices == []
 
 
+async def test_what_is_removed_before_it_was_added_is_not_added(tmp_path: Path) -> None:
+    def slow(texts: list[str]) -> list[list[float]]:
+        time.sleep(0.2)
+        return letters(texts)
+
+    index = Vectors(str(tmp_path / "meanings.db"), embed=slow, embedding="slow")
+    index.add(Row(n, SCOPE, f"第{n}段", 1.0, b"x") for n in range(40))
+    index.drop(list(range(0, 40, 2)))
+    index.add([Row(100, SCOPE, "后来的", 1.0, b"x")])
+    index.close()
+    assert len(index) == 21 and index.notices == []
+    index.add(Row(n, SCOPE, f"第{n}段", 1.0, b"x") for n in range(40))
+    index.clear()
+    index.close()
+    assert len(index) == 0 and index.notices == []
+
+
 @pytest.mark.parametrize("way", ["clear", "prune", "forget"])
 async def test_what_is_removed_is_removed_here_too(cache: PassageCache, way: str) -> None:
     cache.put("ab" * 32, Answer(text=REWRITE, usage=USAGE, model="m"))
