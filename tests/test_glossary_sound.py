@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rewriter.glossary import Glossary, phones, pinyin
 from rewriter.glossary.hanzi import Runs
 from rewriter.glossary.sound import _prior
-from rewriter.glossary.words import Reading
+from rewriter.glossary.words import UNKNOWN_WORD, Reading, heard_cost, known_names, latin_cost
 
 CASES = Path(__file__).parent / "cases"
 
@@ -183,3 +183,11 @@ def test_where_the_table_of_sounds_is_not_to_be_found_the_package_is_asked(monke
     table = dict(pinyin._dictionary())
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert pinyin._dictionary.__wrapped__() == table
+
+
+def test_known_names_cost_less_than_unknown_words_and_no_more_than_listed() -> None:
+    names, cost = known_names()
+    assert len(names) > 300 and all(name.isalpha() and name == name.lower() and len(name) > 3 for name in names)
+    assert all(heard_cost(name) == min(cost, latin_cost(name)) < UNKNOWN_WORD for name in names)
+    assert heard_cost("zqvelomir") == UNKNOWN_WORD and heard_cost("the") == latin_cost("the")
+    assert latin_cost("strengthener") == UNKNOWN_WORD > heard_cost("strengthener") > latin_cost("strengthen")

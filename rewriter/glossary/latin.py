@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -16,7 +17,7 @@ from rewriter.glossary import phones, pinyin
 from rewriter.glossary.automaton import Automaton
 from rewriter.glossary.hanzi import Bar, Candidate, Runs
 from rewriter.glossary.pinyin import CHINESE
-from rewriter.glossary.words import chinese_cost, latin_cost
+from rewriter.glossary.words import UNKNOWN_WORD, chinese_cost, heard_cost
 
 # Above this number of terms all consonants must agree by class, and names written in Chinese characters alone are not
 # looked for: with so many terms there is one near every stretch of text, and each is compared with all.
@@ -42,11 +43,17 @@ _PART = re.compile(
 # All that parts are found in; looking for this first takes a third of the time, for most characters begin neither.
 _LETTERS = re.compile(f"[{_UPPER}{_LOWER}](?:[{_UPPER}{_LOWER}'’]*[{_UPPER}{_LOWER}])?")
 _SCRIPTS = re.compile(f"{CHINESE.pattern}|[^{CHINESE.pattern[1:-2]}]+")
+_SPACED = re.compile("[ -]")
 _JOINT = re.compile(r"[ \-_.·]?")
 # Capitals that are called one by one: three at most, or more without a vowel among them.
 _SPELT_OUT = re.compile(f"[{_UPPER}]{{2,3}}|[B-DF-HJ-NP-TV-XZ]{{4,6}}")
-# Of several words in a row, all but the rarest count with this share of their cost: words are predicted by others.
+# Of several words in a row, all but the rarest count with this share of their cost: words are predicted by others. A
+# hyphen joins words as a space does; at their full cost, names were offered for `long-term` and `on-chain`.
 PREDICTED = 0.3
+# What each word costs that a name was heard as beyond two, or beyond its own number and one, in nats: `i mean i` was
+# offered for Gemini, `as soon as` for Asana. At 1 a tenth of the false offers in English talks went, at 2 a seventh, at
+# 3 hardly more; for the second word already, names were lost (`open time` for Opendime).
+_IN_PIECES = 2.0
 # What words such as don't, I'm, they're cost; the list of words has none with an apostrophe.
 _CONTRACTED = 6.0
 # What it costs, in nats, that a name in Latin letters is written in Chinese characters, wholly or in part.
@@ -120,19 +127,22 @@ class Latin:
         rows = list(_rows(text, _parts(text)))
         for start, end, usual in rows:
             if usual > self._bars.letters.worth:
-                yield from self._compared(start, end, phones.sound(text[start:end]), usual, self._bars.letters)
+                yield from self._compared(text, start, end, phones.sound(text[start:end]), usual, self._bars.letters)
         for start, end, heard, usual in self._mixed(text, rows, runs):
-            yield from self._compared(start, end, heard, usual, self._bars.chinese)
+            yield from self._compared(text, start, end, heard, usual, self._bars.chinese)
         if self._few:
             for start, end, heard, usual in self._written_in_chinese(text, runs):
-                yield from self._compared(start, end, heard, usual, self._bars.chinese)
+                yield from self._compared(text, start, end, heard, usual, self._bars.chinese)
 
-    def _compared(self, start: int, end: int, heard: str, usual: float, bar: Bar) -> Iterator[Candidate]:
+    def _compared(self, text: str, start: int, end: int, heard: str, usual: float, bar: Bar) -> Iterator[Candidate]:
+        pieces = text.count(" ", start, end) - 1
         for number in self._near(phones.skeleton(heard)):
-            for form in _forms(self._spell(self._names[number])):
-                most = min(bar.most(form.size), usual - bar.worth) / NATS
+            name = self._spell(self._names[number])
+            worth = usual - _IN_PIECES * max(0, pieces - name.count(" ")) if pieces > 0 else usual
+            for form in _forms(name):
+                most = min(bar.most(form.size), worth - bar.worth) / NATS
                 if most >= 0 and (wrong := phones.apart(heard, form.sounds, most)) <= most:
-                    yield Candidate(start, end, self._names[number], wrong * NATS, usual, form.size)
+                    yield Candidate(start, end, self._names[number], wrong * NATS, worth, form.size)
 
     def _mixed(self, text: str, rows: Iterable[tuple[int, int, float]], runs: Runs) -> Iterator[Stretch]:
         """Latin letters with Chinese characters that stand right before or behind."""
@@ -209,8 +219,14 @@ def _rows(text: str, parts: Sequence[Part]) -> Iterator[tuple[int, int, float]]:
             start, end = parts[first].start, parts[last].end
             cost = _cost(parts[last].word)
             highest, total = max(highest, cost), total + cost
-            spaced = last > first and " " in text[start:end]
-            yield start, end, highest + (PREDICTED if spaced else 1.0) * (total - highest)
+            usual = highest + (PREDICTED if _SPACED.search(text, start, end) else 1.0) * (total - highest)
+            yield start, end, min(usual, _as_one(text[start:end])) if last > first else usual
+
+
+def _as_one(word: str) -> float:
+    """The cost of a known word that capitals within part: GitHub, YouTube."""
+    cost = _cost(word) if word.isalpha() else UNKNOWN_WORD
+    return cost if cost < UNKNOWN_WORD else math.inf
 
 
 def _with_sides(middle: str, before: str, behind: str) -> Iterator[tuple[int, int, str]]:
@@ -249,7 +265,7 @@ def _called(piece: str) -> str:
 
 def _cost(word: str) -> float:
     stem, _, ending = word.lower().replace("’", "'").partition("'")
-    return _CONTRACTED if ending and ending != "s" else latin_cost(stem)
+    return _CONTRACTED if ending and ending != "s" else heard_cost(stem)
 
 
 def _parts(text: str) -> list[Part]:

@@ -32,7 +32,8 @@ MOST_USUAL = 7.0
 # the names found; a bar of 4 halves them again, and costs 4 more.
 ENOUGH = 2.0
 # The same for stretches of Latin letters alone. Of 147 misheard names of English talks, 83 names a glossary, a bar of 2
-# found 52 with 0.2 false offers per 1,000 characters, a bar of 0 found 74 with 1.0, and one of -1 no more with 1.6.
+# found 52 with 0.2 false offers per 1,000 characters, a bar of 0 found 74 with 1.0, and one of -1 no more with 1.6;
+# since well-known names count as words, and long splits cost more, it is 74 with 0.85 at 0.
 ENOUGH_IN_LETTERS = 0.0
 # More is asked for terms whose aliases are listed: what they are often misheard as is found by its letters then.
 BESIDE_ALIASES = 2.0

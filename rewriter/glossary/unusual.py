@@ -11,7 +11,7 @@ from itertools import pairwise
 from rewriter.glossary.fold import fold
 from rewriter.glossary.latin import PREDICTED
 from rewriter.glossary.pinyin import CHINESE
-from rewriter.glossary.words import Reading, chinese_cost, latin_cost
+from rewriter.glossary.words import ENDINGS, Reading, chinese_cost, latin_cost
 
 # A clause that stands there word for word more often than this is a recogniser's loop, or a phrase; more of them tell
 # nothing of names.
@@ -46,7 +46,6 @@ _CONTRACTED = 6.0
 _CLAUSE = re.compile(r"[^。！？；，、：\n.!?;,:]+(?:[.,](?=\S)[^。！？；，、：\n.!?;,:]+)*")
 _NAME = re.compile(r"[A-Za-z\u00c0-\u024f][\w'’+#.-]*[\w+#]|[A-Za-z\u00c0-\u024f]", re.ASCII)
 _JOINTS = re.compile(r"[\s\-_.'’]")
-_ENDINGS = re.compile(r"(?:['’]?s|e?d|ing|er|ers|ly)$")
 
 
 @dataclass
@@ -197,7 +196,7 @@ def _word_cost(word: str) -> float:
     low = word.lower().replace("’", "'")
     if "'" in low and not low.endswith("'s"):
         return _CONTRACTED
-    stem = _ENDINGS.sub("", low)
+    stem = ENDINGS.sub("", low)
     return min(map(latin_cost, {low, stem, f"{stem}e"} - {"", "e"}))
 
 
@@ -210,7 +209,7 @@ def same_word(left: str, right: str) -> bool:
 def stems(form: str) -> set[str]:
     """A folded form without spaces and marks, and with the usual English endings taken off: equal where words are."""
     word = _JOINTS.sub("", form)
-    stem = _ENDINGS.sub("", word)
+    stem = ENDINGS.sub("", word)
     return {word, *((stem, stem.removesuffix("e"), f"{stem}e") if len(stem) >= 3 else ())}
 
 

@@ -1,19 +1,27 @@
 """How usual the words of a stretch of text are, so that what reads as ordinary text is not taken for a misheard name.
 
-Costs are nats: minus the natural logarithm of a probability. `common_words.json` says where the counts come from.
+Costs are nats: minus the natural logarithm of a probability. `common_words.json` says where the counts come from, and
+`known_names.json` holds names that those lack.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # A Chinese character that stands in no list (rarer than one in three million).
 UNKNOWN_CHARACTER = 15.0
 # A word of Latin letters that stands in no list (rarer than one in 440,000), names for the most part.
 UNKNOWN_WORD = 14.0
+# What a word costs more than the word it is an ending of, where only that is listed: outbreaks, enlarging.
+_INFLECTED = 1.0
+# Shorter words, and what is left of longer ones, are no words with an ending: bus, king, red.
+_SHORTEST, _SHORTEST_STEM = 5, 4
+# The usual English endings.
+ENDINGS = re.compile(r"(?:['’]?s|e?d|ing|er|ers|ly)$")
 # The longest Chinese words in the list, in characters.
 _LONGEST = 4
 
@@ -26,9 +34,13 @@ class _Lists(NamedTuple):
     begun: frozenset[str]
 
 
+def _data(name: str) -> Any:
+    return json.loads(resources.files("rewriter.glossary").joinpath(name).read_text(encoding="utf-8"))
+
+
 @lru_cache(maxsize=1)
 def _lists() -> _Lists:
-    data = json.loads(resources.files("rewriter.glossary").joinpath("common_words.json").read_text(encoding="utf-8"))
+    data = _data("common_words.json")
     chinese, latin = ({w: float(c) for c, ws in data[lang].items() for w in ws.split()} for lang in ("zh", "en"))
     return _Lists(chinese, latin, frozenset(word[:2] for word in chinese if len(word) > 2))
 
@@ -36,6 +48,24 @@ def _lists() -> _Lists:
 def latin_cost(word: str) -> float:
     """The cost of a word in lower case."""
     return _lists().latin.get(word, UNKNOWN_WORD)
+
+
+@lru_cache(maxsize=1)
+def known_names() -> tuple[frozenset[str], float]:
+    """Well-known names in lower case, and what each is taken to cost at most."""
+    data = _data("known_names.json")
+    return frozenset(name for line in data["names"] for name in line.split()), float(data["cost"])
+
+
+@lru_cache(maxsize=65536)
+def heard_cost(word: str) -> float:
+    """The cost of a word in lower case as one that a recogniser wrote: it knows many names, and endings."""
+    known, as_known = known_names()
+    cost = min(latin_cost(word), as_known) if word in known else latin_cost(word)
+    stem = ENDINGS.sub("", word)
+    if cost < UNKNOWN_WORD or len(word) < _SHORTEST or len(stem) < _SHORTEST_STEM:
+        return cost
+    return min(cost, _INFLECTED + min(latin_cost(stem), latin_cost(f"{stem}e")))
 
 
 def chinese_cost(word: str) -> float:
