@@ -53,7 +53,8 @@ ALL = (*PASSING, *FINAL, *DAMAGED, *WRAPPED)
 LIVABLE = tuple(f for f in (*PASSING, *DAMAGED, *WRAPPED) if f not in SLOW)
 
 HUGE = 2_000_000  # code points of a huge answer
-BURST = 8  # requests that a burst of 429 turns away
+BURST = 8  # requests that a burst of 429 turns away,
+BURST_LASTS = 5.0  # if they come within so many seconds: a provider's window passes, however few are left to ask
 SKEW = 86_400  # seconds by which the clock of "429_skewed" is fast
 # Of these the model has made an answer that never arrived whole: it is paid for, and the caller cannot know how much.
 LOST = ("reset_mid", "cut_chunks", "truncated_json")
@@ -192,7 +193,7 @@ class FaultyServer:
         }
         self.remember = remember
         self.account = Account()
-        self._burst: tuple[int, str] = (0, "")  # requests still to be turned away, and how
+        self._burst: tuple[int, str, float] = (0, "", 0.0)  # requests still to be turned away, how, and until when
         self.requests: list[Seen] = []
         self.counts: Counter[str] = Counter()
         self.under_way = self.most_at_once = self.connections = 0
@@ -340,9 +341,9 @@ class FaultyServer:
         short = hashlib.sha256(key.encode()).digest()  # a soak asks for gigabytes
         times = self._asked[short]
         self._asked[short] += 1
-        left, how = self._burst
-        if left:
-            self._burst = (left - 1, how)
+        left, how, until = self._burst
+        if left and time.monotonic() < until:
+            self._burst = (left - 1, how, until)
             return how, times
         if self.script:
             fault = self.script.pop(0)
@@ -350,7 +351,8 @@ class FaultyServer:
             chance = random.Random(hashlib.sha256(f"{self.seed} {times} {key}".encode()).digest())
             fault = chance.choice(self.faults) if chance.random() < self.rate else None
         if fault in {"429_burst", "429_burst_after"}:
-            self._burst = (BURST - 1, "429" if fault == "429_burst" else "429_after")
+            how = "429" if fault == "429_burst" else "429_after"
+            self._burst = (BURST - 1, how, time.monotonic() + BURST_LASTS)
         return fault, times
 
     def _text(self, fault: str | None, body: dict[str, Any]) -> str:
