@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rewriter.glossary.beside import Beside, nearest
-from rewriter.glossary.fold import fold
+from rewriter.glossary.fold import fold, simplified
 from rewriter.glossary.glossary import Glossary
 from rewriter.glossary.hanzi import Runs
 from rewriter.glossary.mining import Document, Suggestion, is_plain, quoted
@@ -102,9 +102,9 @@ class Names:
     """Which name a corrected stretch belongs to."""
 
     def __init__(self, text: str, known: Glossary) -> None:
-        self._text = text
+        self._text = simplified(text)
         self._known = [(hit.start, hit.end) for hit in known.match(text, sound=False) if hit.how == "canonical"]
-        self._runs = Runs(text)
+        self._runs = Runs(self._text)
 
     def knows(self, start: int, end: int) -> bool:
         """Whether the known glossary has a name there."""

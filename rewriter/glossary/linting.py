@@ -54,7 +54,7 @@ def _of_entry(entry: Entry) -> Iterable[str]:
     if entry.fields.get("certain") and not aliases:
         yield f"{name!r} is certain, but has no alias to replace."
     if len({fold(alias) for alias in aliases}) < len(aliases):
-        yield f"aliases of {name!r} differ in letter case or width only; one is enough unless `case` is true."
+        yield f"aliases of {name!r} differ in letter case, width or script only; one is enough unless `case` is true."
 
 
 def _of_alias(alias: str, name: str, *, certain: bool) -> Iterable[str]:
@@ -73,8 +73,8 @@ def _of_alias(alias: str, name: str, *, certain: bool) -> Iterable[str]:
 
 
 def _folded_alike(entry: Entry, first: dict[tuple[str, str], Entry]) -> Iterable[str]:
-    """A term that another of the same file equals but for letter case or width: probably one term, written twice."""
+    """A term that another of the same file equals but for case, width or script: probably one term, written twice."""
     name = str(entry.fields.get("canonical", ""))
     other = first.setdefault((entry.file, fold(name)), entry)
     if (spelt := other.fields.get("canonical", "")) != name:
-        yield f"{name!r} and {spelt!r} (line {other.line}) differ in letter case or width only."
+        yield f"{name!r} and {spelt!r} (line {other.line}) differ in letter case, width or script only."

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from rewriter.glossary.fold import simplified
 from rewriter.glossary.hanzi import Bar, Candidate, Hanzi, Runs, is_chinese
 from rewriter.glossary.latin import Bars, Latin, sounds_like_letters
 from rewriter.glossary.pinyin import CHINESE
@@ -64,7 +65,7 @@ class Sound:
         numbered = list(enumerate(table.canonicals))
         chinese = [number for number, name in numbered if is_chinese(name)]
         letters = [number for number, name in numbered if sounds_like_letters(name)]
-        bars, spell = _bars(len(chinese) + len(letters)), table.canonical
+        bars, spell = _bars(len(chinese) + len(letters)), _spell(table)
         return cls(table, Hanzi.build(chinese, spell, bars.chinese), Latin.build(letters, spell, bars))
 
     def to_parts(self) -> list[bytes]:
@@ -74,12 +75,13 @@ class Sound:
     @classmethod
     def from_parts(cls, table: Table, parts: Sequence[bytes]) -> Sound:
         """The index again. Raises ValueError where the bytes are not such."""
-        spell, latin, hanzi = table.canonical, parts[:4], parts[4:]
+        spell, latin, hanzi = _spell(table), parts[:4], parts[4:]
         bars = _bars((len(latin[0]) + len(hanzi[0])) // array("I").itemsize)
         return cls(table, Hanzi.from_parts(spell, bars.chinese, hanzi), Latin.from_parts(spell, bars, latin))
 
     def offers(self, text: str, taken: Sequence[tuple[int, int]]) -> list[Offer]:
         """The best offers, in order and apart from each other and from the spans `taken` (in order)."""
+        text = simplified(text)
         runs = Runs(text)
         found = (*self._hanzi.candidates(text, runs), *self._latin.candidates(text, runs))
         offers = (self._offer(candidate) for candidate in found)
@@ -93,6 +95,13 @@ class Sound:
         odds = min(found.usual, MOST_USUAL * found.size) - self._prior - found.distance
         score = 0.99 * (1 - found.distance / (2 * PER_SYLLABLE * found.size))
         return Offer(found.start, found.end, found.term, round(max(0.01, score), 3), odds)
+
+
+def _spell(table: Table) -> Callable[[int], str]:
+    """The canonical form of a term, in simplified characters as the text is when it is looked through."""
+    spelt = table.canonicals
+    joined = "\n".join(spelt)
+    return table.canonical if (simple := simplified(joined)) == joined else simple.split("\n").__getitem__
 
 
 def _prior(terms: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from rewriter.glossary.fold import fold
+from rewriter.glossary.fold import fold, simplified
 from rewriter.glossary.latin import PREDICTED
 from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.words import ENDINGS, Reading, chinese_cost, latin_cost
@@ -86,32 +86,37 @@ class Stretches:
     def _joined(self) -> str:
         return "\n".join(self.clauses)
 
+    @cached_property
+    def _simple(self) -> str:
+        return simplified(self._joined)
+
     def count(self, part: str) -> int:
         """How often a part of a stretch stands in the texts, loops left out."""
         if part not in self._counts:
-            self._counts[part] = self._joined.count(part)
+            self._counts[part] = self._simple.count(simplified(part))
         return self._counts[part]
 
     def before(self, part: str) -> str:
         """The Chinese character before the first place of `part`, where it reads as a word of its own."""
-        at = self._joined.find(part)
+        at = self._simple.find(simplified(part))
         return self._single(at - 1) if at > 0 else ""
 
     def behind(self, part: str) -> str:
         """The Chinese character behind it, likewise."""
-        return self._single(self._joined.find(part) + len(part))
+        return self._single(self._simple.find(simplified(part)) + len(part))
 
     def _single(self, at: int) -> str:
-        char = self._joined[at : at + 1]
+        text = self._simple
+        char = text[at : at + 1]
         if not CHINESE.match(char) or char in PARTICLES:
             return ""
         start, end = at, at
-        while end < len(self._joined) and end - at < _LONGEST and CHINESE.match(self._joined[end]):
+        while end < len(text) and end - at < _LONGEST and CHINESE.match(text[end]):
             end += 1
-        while start and at - start < _LONGEST and CHINESE.match(self._joined[start - 1]):
+        while start and at - start < _LONGEST and CHINESE.match(text[start - 1]):
             start -= 1
-        breaks = Reading(self._joined[start:end]).breaks()
-        return char if at - start in breaks and at - start + 1 in breaks else ""
+        breaks = Reading(text[start:end]).breaks()
+        return self._joined[at] if at - start in breaks and at - start + 1 in breaks else ""
 
 
 def stretches(texts: Sequence[str]) -> Stretches:
@@ -131,7 +136,7 @@ def _add_clause(clause: str, place: tuple[int, int], found: Stretches) -> None:
     found.clauses.append(clause)
     for run in CHINESE.finditer(clause):
         found.chinese_places += len(run[0])
-        for start, end, cost in _chinese(run[0]):
+        for start, end, cost in _chinese(simplified(run[0])):
             _add(found.chinese, run[0][start:end], cost, (number, offset + run.start() + start))
     names = list(_NAME.finditer(clause))
     found.latin_places += len(names)
