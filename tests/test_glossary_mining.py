@@ -308,8 +308,32 @@ async def test_the_models_name_counts_where_it_sounds_so(
             "PostgreSQL",
             {"Post Grey": 2},
         ),
+        ("用的是graph安娜监控，graph安娜好", ["graph"], "Grafana", {"graph安娜": 2}),
+        (
+            "他在清和社区做事，清和社区很大，青河社区远",
+            ["和社区", "河社区"],
+            "青禾社区",
+            {"清和社区": 2, "青河社区": 1},
+        ),
+        (
+            "Post Grey\nSQL is it, Post-Grey-SQL",
+            ["Post Grey", "Post-Grey"],
+            "PostgreSQL",
+            {"Post Grey SQL": 1, "Post-Grey-SQL": 1},
+        ),
     ],
-    ids=["right", "left", "Chinese", "a word of its own", "nothing beside", "places differ", "marks between"],
+    ids=[
+        "right",
+        "left",
+        "Chinese",
+        "a word of its own",
+        "nothing beside",
+        "places differ",
+        "marks between",
+        "Chinese behind Latin",
+        "Chinese before",
+        "lines and hyphens between",
+    ],
 )
 async def test_a_form_takes_in_what_belongs_to_the_name(
     text: str, forms: list[str], answer: str, expected: dict[str, int]

@@ -95,7 +95,7 @@ def alike(seen: str, name: str) -> float | None:
             return None
         apart = pinyin.distance(seen, pinyin.ears(name), limit * len(name))
         return None if apart is None else apart / len(name)
-    left, right = sounds(seen), sounds(name)
+    left, right = phones.once(sounds(seen)), phones.once(sounds(name))
     if not left or not right:
         return None
     each = phones.apart(left, right) * NATS / len(right) * SOUNDS_PER_SYLLABLE

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from rewriter.glossary.beside import TOKEN, alike
-from rewriter.glossary.fold import cuts_word, fold
+from rewriter.glossary.fold import cuts_word, fold, narrow
 from rewriter.glossary.mining import Document, Form, Suggestion, quoted
 
 Messages = tuple[dict[str, str], ...]
@@ -102,7 +102,7 @@ def _nearest(text: str, start: int, end: int, name: str) -> tuple[int, int]:
 def _reached(at: int, tokens: Iterable[tuple[int, int]], text: str) -> Iterator[int]:
     """The far ends of the next tokens (near end, far end) that follow closely."""
     for (near, far), _ in zip(tokens, range(_MOST_BESIDE), strict=False):
-        if text[min(at, near) : max(at, near)] not in {"", " ", "-"}:
+        if narrow(text[min(at, near) : max(at, near)]) not in {"", " ", "-"}:
             return
         yield far
         at = far

@@ -56,6 +56,11 @@ def sound(word: str) -> str:
     sounds = _RULE.sub(lambda match: _SOUND[match[0]], low)
     if len(low) > 3 and low.endswith(_SOFT):
         sounds = sounds.removesuffix("e")
+    return once(sounds)
+
+
+def once(sounds: str) -> str:
+    """Sounds with each doubled consonant once, as one hears graph安娜."""
     return _TWICE.sub(r"\1", sounds)
 
 
