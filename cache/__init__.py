@@ -6,7 +6,7 @@ from .adapter import cached_client
 from .answers import Accepted, PassageCache
 from .entry import Entry
 from .keys import request_key
-from .opening import SHARED_VARIABLE, default_folder, open_cache
+from .opening import SHARED_VARIABLE, default_folder, open_cache, shared_environment
 from .similar import Replay, scope_of
 from .tally import Saved
 from .upkeep import CacheStats, VerifyReport
@@ -25,4 +25,5 @@ __all__ = [
     "open_cache",
     "request_key",
     "scope_of",
+    "shared_environment",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ from .upkeep import CacheStats, VerifyReport
 
 if TYPE_CHECKING:
     from .entry import About
-    from .similar import Judge, Remembered, Replay, Similar
+    from .similar import Judge, Replay, Similar
     from .vectors import Vectors
 
 # With a size limit, a prune goes below it by this part, so that not every put prunes again.
@@ -100,15 +100,17 @@ class PassageCache(ExactCache):
         *,
         drops_hesitations: bool,
         before: float | None = None,
-        near: list[Remembered] | None = None,
     ) -> Replay | None:
         """A rewrite of a passage made from that of a near one and accepted by `judge`; counted with what it saves.
 
         `scope` is made with `scope_of`. `before` (seconds since 1970) leaves out what was kept later: who keeps and
-        looks in any order gets the same replays so. `near` are the passages to try, by default those that share text.
-        Raises CacheError where the index cannot be opened.
+        looks in any order gets the same replays so. Raises CacheError where the index cannot be opened.
         """
-        found = self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before, near=near)
+        return self._counted(
+            self.similar.find(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
+        )
+
+    def _counted(self, found: Replay | None) -> Replay | None:
         if found is not None:
             label = {name: found.about.get(name, "") for name in ("model", "style")}
             self.tally.hit("replay", json.dumps(label).encode(), found.answer.usage)
@@ -119,25 +121,28 @@ class PassageCache(ExactCache):
     ) -> Replay | None:
         """As `replay`; where that has nothing, the index of meanings is asked, with the event loop free meanwhile."""
         found = self.replay(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
-        if found is None and self._vectors is not None:
-            near = await asyncio.to_thread(self.similar.alike, scope, source, before)
-            found = self.replay(scope, source, judge, drops_hesitations=drops_hesitations, before=before, near=near)
-        return found
+        if found is not None or self._vectors is None:
+            return found
+        from .similar import alike, chosen
+
+        near = await self._vectors.aside(partial(alike, self._vectors, scope, source, before))
+        return self._counted(chosen(near, source, judge, drops_hesitations=drops_hesitations))
 
     def would_replay(
         self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
     ) -> bool:
-        """Whether `areplay` would give a rewrite now. Nothing is counted, and without `vectors` nothing made.
+        """Whether `areplay` would give a rewrite now; nothing is counted or made.
 
         Raises CacheError where the index cannot be opened.
         """
-        if not self.has_passages() and self._vectors is None:
-            return False
-        find = partial(self.similar.find, scope, source, judge, drops_hesitations=drops_hesitations, before=before)
-        if find() is not None:
+        from .similar import alike, chosen
+
+        if self.has_passages() and self.similar.find(
+            scope, source, judge, drops_hesitations=drops_hesitations, before=before
+        ):
             return True
-        near = self.similar.alike(scope, source, before)
-        return bool(near) and find(near=near) is not None
+        near = alike(self._vectors, scope, source, before) if self._vectors is not None else []
+        return chosen(near, source, judge, drops_hesitations=drops_hesitations) is not None
 
     def remember(self, scope: str, source: str, rewrite: str, answer: Answer, *, about: About | None = None) -> None:
         """Keep an accepted rewrite, so that it may be replayed.
@@ -193,7 +198,7 @@ class PassageCache(ExactCache):
 
     def stats(self, price: Callable[[str, Usage], float | None] | None = None) -> CacheStats:
         """What is there and what it saved. Reads every entry. `price` gives the dollars of a model's tokens."""
-        by_meaning = len(self._vectors) if self._vectors is not None else None
+        by_meaning = self._vectors.count() if self._vectors is not None else None
         return upkeep.stats(self, len(self.similar) if self.has_passages() else 0, by_meaning, price)
 
     def verify(self) -> VerifyReport:
@@ -247,7 +252,7 @@ class PassageCache(ExactCache):
     def clear(self, *, pinned: bool = False) -> int:
         """Remove all remembered passages and all entries, pinned ones only if `pinned`; how many entries there were."""
         with self._pruning, self.working():
-            if self.has_passages():
+            if self.has_passages() or self._vectors is not None:
                 self.similar.clear()
             removed = self.store.clear_all(pinned=pinned)
             upkeep.shrink(self.store, self.similar if self.has_passages() else None)
@@ -272,7 +277,7 @@ class PassageCache(ExactCache):
         `judge(source, rewrite)` says no. Raises CacheError where the file is no export. A line that cannot be read is
         left out, and a notice counts them.
         """
-        with self.working():
+        with self.working(), nullcontext() if self._vectors is None else self._vectors.in_full():
             added, bad = moving.import_(Path(path), self.store, lambda: self.similar, judge)
         if bad:
             self.notices.append(f"{path}: {bad} lines could not be read and were left out.")
@@ -284,6 +289,8 @@ class PassageCache(ExactCache):
         if self._similar is not None:
             self._similar.close()
             self._similar = None
+        if self._vectors is not None:
+            self._vectors.close()
         super().close()
 
 

@@ -110,5 +110,7 @@ def _import_passage(similar: Similar, passage: dict[str, Any], judge: Judge | No
     scope, source, rewrite = (str(passage[name]) for name in ("scope", "source", "rewrite"))
     about, when = dict(passage["about"]), float(passage["when"])
     answer = Answer.model_validate(passage["answer"])
-    if similar.rewrite_of(scope, source) is None and (judge is None or judge(source, rewrite)):
+    known = similar.rewrite_of(scope, source)
+    new = known is None or (known == rewrite and similar.vectors is not None)  # which may not have it yet
+    if new and (judge is None or judge(source, rewrite)):
         similar.remember(scope, source, rewrite, answer, about=about, when=when)

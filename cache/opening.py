@@ -27,13 +27,23 @@ def default_folder() -> Path:
     return Path(user_cache_dir("transcript-rewriter")) / "answers"
 
 
+def shared_environment() -> dict[str, str]:
+    """The environment's names of what several machines share, and the key to it: for each of them to have."""
+    names = [SHARED_VARIABLE]
+    if "://" in os.environ.get(VECTORS_VARIABLE, ""):  # a file is one process's
+        from .milvus import TOKEN_VARIABLE
+
+        names += [VECTORS_VARIABLE, TOKEN_VARIABLE]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def open_cache(path: Path | str | None = None, *, shared: str | None = None, make: bool = True) -> PassageCache:
     """The cache in a folder, by default the user's own, with the limits REWRITER_CACHE_SIZE (bytes) and
     REWRITER_CACHE_DAYS where they are set.
 
     `shared`, or REWRITER_CACHE_URL, is the address of a Redis or Valkey server behind it, REWRITER_VECTORS that of an
-    index of passages by meaning. Without `make` the cache must
-    be there already. Raises CacheError where it cannot be opened or is not there, or a limit is no number.
+    index of passages by meaning. Without `make` the cache must be there already. Raises CacheError where it cannot be
+    opened or is not there, or a limit is no number.
     """
     size, days = _limit(SIZE_VARIABLE), _limit(AGE_VARIABLE)
     folder = Path(path if path is not None else default_folder()).expanduser()

@@ -20,17 +20,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rewriter.records import Answer, Record
 
 from . import seal
+from .adding import Row
 from .entry import About, about_of, pack, parse
 from .keys import digest_of, normalise_endpoint
 from .pages import begin_log, give_back, make_private, transaction
 from .sketch import CODES, code, codes
-from .vectors import Row, Vectors
 from .words import Words
+
+if TYPE_CHECKING:
+    from .vectors import Vectors
 
 FILE = "similar.db"
 How = Literal["same", "marks", "near", "parts"]
@@ -209,7 +212,7 @@ class Similar:
 
     def remember_all(self, passages: Iterable[Remembered]) -> int:
         """As `remember`, many in one transaction; their keys are made anew."""
-        kept = [p for p in passages if len(p.source) <= LONGEST and p.source.strip()]
+        kept = [p for p in passages if _is_passage(p.source)]
         rows = [_rows(p) for p in kept]
         if not rows:
             return 0
@@ -245,24 +248,17 @@ class Similar:
         *,
         drops_hesitations: bool,
         before: float | None = None,
-        near: list[Remembered] | None = None,
     ) -> Replay | None:
         """A rewrite of `source` made from a remembered one, judged; None where there is none that is sure.
 
         `judge(source, rewrite)` has the last word; what it raises is a miss. `drops_hesitations` says whether the style
-        leaves out 嗯 and um. `before`, in seconds since 1970: only what was remembered by then counts. `near` are the
-        passages to try, by default `candidates`.
+        leaves out 嗯 and um. `before`, in seconds since 1970: only what was remembered by then counts.
         """
-        if len(source) > LONGEST or not source.strip():
+        if not _is_passage(source):
             return None
         until = time.monotonic() + TIME_LIMIT
-        near = self.candidates(scope, source, before) if near is None else near
-        for replay in _replays(near, source, drops_hesitations) if near else ():
-            if time.monotonic() > until:
-                return None
-            if _accepted(judge, source, replay.rewrite):
-                return replay
-        return None
+        near = self.candidates(scope, source, before)
+        return chosen(near, source, judge, drops_hesitations=drops_hesitations, until=until)
 
     def candidates(self, scope: str, source: str, before: float | None = None) -> list[Remembered]:
         """Remembered passages of a scope that are nearly this one, nearest first; only older ones than `before`."""
@@ -279,17 +275,6 @@ class Similar:
         found = (self._passage(place, scope) for place, _ in votes.most_common(LOOKED_AT))
         return list(islice((f for f in found if f is not None and f.when < limit), TRIES))
 
-    def alike(self, scope: str, source: str, before: float | None = None) -> list[Remembered]:
-        """Passages of a scope that mean nearly the same, by the index of meanings; none without one.
-
-        Blocks for an embedding and a search: a tenth of a second, a second at most.
-        """
-        if self.vectors is None or len(source) > LONGEST or not source.strip():
-            return []
-        limit = float("inf") if before is None else before
-        found = map(_opened, self.vectors.near(scope, source, before))
-        return [f for f in found if f is not None and f.scope == scope and f.when < limit]
-
     def _led_to(self, codes: Sequence[int]) -> list[tuple[int, int, float]]:
         """(code, row, when stored); one statement for all codes takes a quarter of the time of one for each."""
         statement = _LED_TO.format(",".join("?" * len(codes)))
@@ -301,8 +286,7 @@ class Similar:
         row = None
         with self._working() as connection:
             row = connection.execute("SELECT sealed FROM passages WHERE id = ?", (place,)).fetchone()
-        opened = _opened(row[0]) if row else None
-        return opened if opened is not None and opened.scope == scope and _place(opened.key) == place else None
+        return _opened_at(place, scope, row[0]) if row else None
 
     # --- upkeep ---
 
@@ -406,9 +390,7 @@ class Similar:
                 connection.execute("DELETE FROM passages WHERE id = ?", (place,))
 
     def close(self) -> None:
-        """Close the database, and the index of meanings when what was given to it has been added."""
-        if self.vectors is not None:
-            self.vectors.close()
+        """Close the database; whoever made the index of meanings closes that."""
         with self._lock:
             self._connection.close()
 
@@ -465,6 +447,44 @@ def _opened(sealed: object) -> Remembered | None:
     if digest_of([scope, source]) != key.hex():
         return None
     return Remembered(key.hex(), scope, source, opened.answer.text, opened.answer, about, opened.when)
+
+
+def _opened_at(place: int, scope: str, sealed: object) -> Remembered | None:
+    """As `_opened`; None too where it is of another scope, or belongs in another row."""
+    opened = _opened(sealed)
+    return opened if opened is not None and opened.scope == scope and _place(opened.key) == place else None
+
+
+def _is_passage(source: str) -> bool:
+    return len(source) <= LONGEST and bool(source.strip())
+
+
+def alike(vectors: Vectors, scope: str, source: str, before: float | None = None) -> list[Remembered]:
+    """Passages of a scope that mean nearly the same, nearest first; only older ones than `before`.
+
+    Blocks for an embedding and a search: a tenth of a second, where the index hangs some seconds.
+    """
+    if not _is_passage(source):
+        return []
+    limit = float("inf") if before is None else before
+    found = (_opened_at(place, scope, sealed) for place, sealed in vectors.near(scope, source, before))
+    return [f for f in found if f is not None and f.when < limit]
+
+
+def chosen(
+    near: list[Remembered], source: str, judge: Judge, *, drops_hesitations: bool, until: float | None = None
+) -> Replay | None:
+    """The first rewrite made from one of these passages that `judge` accepts; see Similar.find.
+
+    `until`, on the monotonic clock, is when to give up, TIME_LIMIT from now by default.
+    """
+    until = time.monotonic() + TIME_LIMIT if until is None else until
+    for replay in _replays(near, source, drops_hesitations) if near else ():
+        if time.monotonic() > until:
+            return None
+        if _accepted(judge, source, replay.rewrite):
+            return replay
+    return None
 
 
 def _replays(near: list[Remembered], source: str, drops: bool) -> Iterator[Replay]:

@@ -7,54 +7,49 @@ help, not the run: one notice, and a pause before it is tried again.
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import contextlib
 import importlib.util
-import logging
 import os
 import threading
 import time
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rewriter.errors import CacheError
 
+from .adding import Adding, Row
+from .milvus import InUse, Passages
+
 T = TypeVar("T")
 Embed = Callable[[list[str]], Sequence[Sequence[float]]]
 
-TOKEN_VARIABLE = "MILVUS_TOKEN"  # noqa: S105  a variable's name
 # What a name stands for must not change: vectors of two kinds in one collection find nothing.
 OWN_EMBEDDING = "e5_small"
-# Seconds: for a search, for a write, for opening; between two tries of an index that failed; for what is still to be
-# added when the cache is closed.
-SEARCH, WRITE, OPEN, PAUSE, CLOSE = 1.0, 10.0, 10.0, 30.0, 60.0
-LOOK_EVERY = 0.1  # seconds between two looks whether another machine has made the collection
-BATCH = 16  # passages embedded and written at a time
-LONGEST_SEALED = 65_535 * 3 // 4  # bytes, as base64 in the longest VARCHAR there is
+# Seconds: between two tries of an index that failed; for what is still to be added when the cache is closed.
+PAUSE, CLOSE = 30.0, 30.0
+LONGEST_SEALED = 65_535 // 4 * 3  # bytes, as base64 in the longest VARCHAR there is
 FOUND = 6  # passages proposed for one
 DROPPED = 1000  # rows named in one request
-
-
-class Row(NamedTuple):
-    """A passage as it is added: its row's number, scope (64 hex digits), text, when it was stored, sealed bytes."""
-
-    place: int
-    scope: str
-    source: str
-    when: float
-    sealed: bytes
+LOOKERS = 2  # look-ups at once: while one is embedded, another is searched for
+# Vectors held (1.5 KB each): a passage that is looked for is added soon after. Scopes known to hold passages.
+HELD = 4096
 
 
 class Vectors:
     """An index at an address: a file's path ending in .db, or http(s)://HOST:PORT of a Milvus server.
 
     `embed` makes vectors of one width from texts, by default multilingual-e5-small on this machine's processor (65 ms
-    for 100 Chinese characters on two cores); `embedding` names it. Passages are embedded and added by a thread of its
-    own; a kill loses those that wait. `notices` collects what a user should hear. A server's token is taken from
-    MILVUS_TOKEN. A file belongs to one process until that ends.
+    for 100 Chinese characters on two cores); `embedding` names it. It is waited for, so one that asks a server needs a
+    time-out of its own. Passages are embedded and added by a thread; a kill loses those that wait. `notices` collects
+    what a user should hear. A server's token is taken from MILVUS_TOKEN. A file is one process's while that has it
+    open; a forked child goes without the index.
     """
 
     def __init__(
@@ -76,206 +71,207 @@ class Vectors:
         self.is_file = self._address == self._name
         self._embed, self._embedding = embed or _own_embedding, embedding
         self.notices = notices if notices is not None else []
-        self._lock, self._embedding_lock = threading.Lock(), threading.Lock()
-        self._opened: tuple[Any, str] | None = None
-        self._paused = 0.0
-        self._turn = threading.Condition()  # of all that follows
-        self._waiting: deque[Row] = deque()
-        self._writing = self._ending = False
-        self._adder: threading.Thread | None = None
+        self._pid, self._paused_until, self._told = os.getpid(), 0.0, False
+        # taken in this order, each while what it is named for goes on; `_lock` is for a moment
+        self._writing, self._opening, self._embedding_now, self._lock = (threading.Lock() for _ in range(4))
+        self._passages: Passages | None = None
+        self._width = 0
+        self._held: dict[str, Sequence[float]] = {}
+        self._scopes: set[str] = set()
+        self._adding = Adding(self._write, self._paused)
+        self._threads: ThreadPoolExecutor | None = None
 
     # --- the index, as far as it is there ---
 
-    def _ask(self, what: Callable[[Any, str], T]) -> T | None:
-        """What comes of a use of client and collection; whatever goes wrong becomes one notice, a pause and None."""
-        if time.monotonic() < self._paused:
+    def _paused(self) -> float:
+        """Seconds until the index is tried again."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+    def _ask(self, what: Callable[[Passages], T], empty: T, *, make: bool = False) -> T | None:
+        """What comes of a use of the index; `empty` where it has not been made yet, unless `make` says to.
+
+        Whatever goes wrong becomes one notice, a pause and None.
+        """
+        if self._pid != os.getpid() or self._paused():
             return None
+        passages = None
         try:
-            return what(*self._open())
+            with self._opening:
+                if self._paused():  # it was tried while this thread waited
+                    return None
+                passages = self._opened(make)
+            return what(passages) if passages is not None else empty
         except Exception as error:  # of gRPC, of Milvus, of the embedding: an index that fails is one that has nothing
-            self._paused = time.monotonic() + PAUSE
-            # not the error's text: it may hold what was sent
-            why = type(error).__name__
-            text = f"The index of meanings at {self._name} could not be used ({why}); going on without it."
-            if text not in self.notices:
-                self.notices.append(text)
+            self._failed(passages, error)
             return None
 
-    def _open(self) -> tuple[Any, str]:
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._connected()
-            return self._opened
+    def _opened(self, make: bool) -> Passages | None:
+        if self._passages is None:
+            if self.is_file and not make and not Path(self._address).exists():
+                return None
+            self._width = self._width or len(self._vectors(["1"])[0])
+            name = f"rewriter_passages_{self._embedding}_{self._width}"
+            self._passages = Passages(self._address, name, is_file=self.is_file)
+        if not self._passages.is_there():
+            if not make:
+                return None
+            self._passages.make(self._width)
+        return self._passages
 
-    def _connected(self) -> tuple[Any, str]:
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to the terminal by itself
-        from pymilvus import MilvusClient
+    def _failed(self, passages: Passages | None, error: Exception) -> None:
+        """Tell once, and begin with a new connection after a pause."""
+        self._paused_until = time.monotonic() + PAUSE
+        with self._opening:
+            if self._passages is not None and passages in {None, self._passages}:
+                self._passages.close()
+                self._passages = None
+        if not self._told:
+            # not the error's text: it may hold what was sent
+            why = f"could not be used ({type(error).__name__}); going on without it."
+            if isinstance(error, InUse):
+                why = "is in use by another process; going on without it. A Milvus server would serve both."
+            self.notices.append(f"The index of meanings at {self._name} {why}")
+            self._told = True
 
-        for name in ("pymilvus", "milvus_lite"):  # after the import, which sets up its own
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        width = len(self._vectors(["1"])[0])
-        client = MilvusClient(self._address, token=os.environ.get(TOKEN_VARIABLE, ""), timeout=OPEN)
-        collection = f"rewriter_passages_{self._embedding}_{width}"
-        if not client.has_collection(collection, timeout=OPEN):
-            try:
-                _make(client, collection, width)
-            except Exception as error:
-                _wait_for(client, collection, error)
-        client.load_collection(collection, timeout=OPEN)
-        return client, collection
-
-    def _vectors(self, texts: list[str]) -> Sequence[Sequence[float]]:
-        with self._embedding_lock:  # nobody has said that it may be called twice at once
-            return [[float(x) for x in vector] for vector in self._embed(texts)]
+    def _vectors(self, texts: list[str]) -> list[Sequence[float]]:
+        """One for each text; those held are used up."""
+        with self._embedding_now:  # nobody has said that it may be called twice at once
+            found = {text: self._held.pop(text) for text in set(texts) if text in self._held}
+            if new := [text for text in dict.fromkeys(texts) if text not in found]:
+                found.update(zip(new, (array("f", vector) for vector in self._embed(new)), strict=True))
+            return [found[text] for text in texts]
 
     # --- finding ---
 
-    def near(self, scope: str, source: str, before: float | None = None) -> list[bytes]:
-        """Sealed passages of a scope, nearest in meaning first; only such as were stored before `before`.
+    def near(self, scope: str, source: str, before: float | None = None) -> list[tuple[int, bytes]]:
+        """Passages of a scope, as row's number and sealed bytes, nearest in meaning first.
 
-        Blocks for the embedding and one search (SEARCH seconds at most). Nothing where the index cannot be used.
+        `before`: only such as were stored earlier. Blocks for the embedding and two searches. Nothing where the index
+        cannot be used; nothing is made.
         """
         wanted = f"scope == {scope_number(scope)}" + (f" and stored < {before!r}" if before is not None else "")
 
-        def search(client: Any, collection: str) -> list[bytes]:
-            (hits,) = client.search(
-                collection,
-                data=self._vectors([source]),
-                filter=wanted,
-                limit=FOUND,
-                output_fields=["sealed"],
-                timeout=SEARCH,
-            )
-            return [base64.b64decode(hit["entity"]["sealed"]) for hit in hits]
+        def search(passages: Passages) -> list[tuple[int, bytes]]:
+            if not self._has_any(passages, scope, wanted):
+                return []
+            (vector,) = self._vectors([source])
+            found = passages.search(vector, wanted, FOUND)
+            if len(self._held) >= HELD:
+                self._held.clear()
+            self._held[source] = vector
+            return [(place, _bytes_of(sealed)) for place, sealed in found]
 
-        return self._ask(search) or []
+        return self._ask(search, []) or []
 
-    def __len__(self) -> int:
-        """Passages held, as far as that is known."""
+    def _has_any(self, passages: Passages, scope: str, wanted: str) -> bool:
+        """Whether a search can find anything. One in a scope without passages takes a tenth of an embedding's time."""
+        if scope not in self._scopes and passages.search([1.0, *[0.0] * (self._width - 1)], wanted, 1):
+            if len(self._scopes) >= HELD:
+                self._scopes.clear()
+            self._scopes.add(scope)
+        return scope in self._scopes
 
-        def count(client: Any, collection: str) -> int:
-            return int(client.query(collection, output_fields=["count(*)"], timeout=WRITE)[0]["count(*)"])
+    async def aside(self, look: Callable[[], T]) -> T:
+        """What a look-up gives, made in a thread kept for that: those of the event loop have answers to store."""
+        with self._lock:
+            self._threads = self._threads or ThreadPoolExecutor(LOOKERS, "rewriter-meanings")
+            threads = self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, look)
 
-        return self._ask(count) or 0
-
-    def __bool__(self) -> bool:
-        """An index, even an empty one."""
-        return True
+    def count(self) -> int | None:
+        """Passages held; None where the index cannot be used."""
+        return self._ask(Passages.count, 0)
 
     # --- storing ---
 
     def add(self, rows: Iterable[Row]) -> None:
         """Have passages added, in place of what was there; those too large are not. Does not wait for it."""
-        with self._turn:
-            self._waiting.extend(row for row in rows if len(row.sealed) <= LONGEST_SEALED)
-            self._ending = False
-            if self._adder is None:
-                # a daemon: close() waits for it, and says so where it must not wait longer
-                self._adder = threading.Thread(target=self._add_waiting, name="rewriter-vectors", daemon=True)
-                self._adder.start()
-            self._turn.notify_all()
+        if self._pid == os.getpid():
+            self._adding.add(row for row in rows if len(row.sealed) <= LONGEST_SEALED)
 
-    def _add_waiting(self) -> None:
-        while rows := self._next():
-            self._ask(partial(self._write, rows=rows))
-            with self._turn:
-                self._writing = False
-                self._turn.notify_all()
+    def in_full(self) -> AbstractContextManager[None]:
+        """Within, `add` waits for room; at the end, until all are added or the index fails."""
+        return self._adding.in_full()
 
-    def _next(self) -> list[Row]:
-        """The passages whose turn it is, as soon as there are any; none where no more will come."""
-        with self._turn:
-            while not self._waiting and not self._ending:
-                self._turn.wait()
-            rows = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._writing = bool(rows)
-            return rows
+    def _write(self, rows: list[Row]) -> bool:
+        return self._ask(partial(self._put, rows=rows), False, make=True) is True
 
-    def _withdraw(self, gone: Callable[[Row], bool]) -> None:
-        """Have passages not added that wait for it, and wait until those are written whose turn it is."""
-        with self._turn:
-            self._waiting = deque(row for row in self._waiting if not gone(row))
-            while self._writing:
-                self._turn.wait()
-
-    def _write(self, client: Any, collection: str, *, rows: list[Row]) -> None:
-        data = [
-            {
-                "place": row.place,
-                "scope": scope_number(row.scope),
-                "stored": row.when,
-                "sealed": base64.b64encode(row.sealed).decode(),
-                "vector": vector,
-            }
-            for row, vector in zip(rows, self._vectors([row.source for row in rows]), strict=True)
-        ]
-        client.upsert(collection, data=data, timeout=WRITE)
+    def _put(self, passages: Passages, *, rows: list[Row]) -> bool:
+        vectors = self._vectors([row.source for row in rows])
+        with self._writing:  # nothing is written that was removed meanwhile
+            data = [
+                {
+                    "place": row.place,
+                    "scope": scope_number(row.scope),
+                    "stored": row.when,
+                    "sealed": base64.b64encode(row.sealed).decode(),
+                    "vector": list(vector),
+                }
+                for row, vector in zip(rows, vectors, strict=True)
+                if self._adding.still(row)
+            ]
+            if data:
+                passages.put(data)
+        return True
 
     def drop(self, places: Sequence[int]) -> None:
         """Remove rows, and those that wait to be added."""
-        gone = set(places)
-        self._withdraw(lambda row: row.place in gone)
-        for start in range(0, len(places), DROPPED):
-            self._ask(partial(_delete, ids=list(places[start : start + DROPPED])))
+        with self._writing:
+            self._adding.withdraw(places)
+            for start in range(0, len(places), DROPPED):
+                if not self._ask(partial(_removed, places=places[start : start + DROPPED]), True):
+                    self._tell_of_what_is_left()
+                    return
 
     def clear(self) -> None:
         """Remove all passages, for every machine that uses the index."""
-        self._withdraw(lambda row: True)
-        self._ask(lambda client, collection: client.drop_collection(collection, timeout=WRITE))
-        with self._lock:
-            self._opened = None
+        with self._writing:
+            self._adding.withdraw()
+            if not self._ask(_cleared, True):
+                self._tell_of_what_is_left()
+
+    def _tell_of_what_is_left(self) -> None:
+        text = f"The index of meanings at {self._name} still holds what was removed here."
+        if text not in self.notices:
+            self.notices.append(text)
 
     def close(self) -> None:
         """Wait until what was given is added, CLOSE seconds at most; what is not by then is left out, with a notice."""
-        with self._turn:
-            self._ending, adder, self._adder = True, self._adder, None
-            self._turn.notify_all()
-        if adder is not None:
-            adder.join(CLOSE)
-        with self._turn:
-            if self._waiting:
-                self.notices.append(f"Some {len(self._waiting)} passages were not added to the index of meanings.")
-                self._waiting.clear()
+        if self._pid != os.getpid():
+            return
+        left = self._adding.end(CLOSE)
+        if left and not self._told:
+            self.notices.append(f"{left} passages were not added to the index of meanings at {self._name}.")
         with self._lock:
-            if self._opened is not None:
-                with contextlib.suppress(Exception):
-                    self._opened[0].close()
-                self._opened = None
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(cancel_futures=True)
+        with self._opening:
+            if self._passages is not None:
+                self._passages.close()
+                self._passages = None
 
 
-def _make(client: Any, collection: str, width: int) -> None:
-    from pymilvus import DataType
-
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("place", DataType.INT64, is_primary=True)
-    schema.add_field("scope", DataType.INT64)
-    schema.add_field("stored", DataType.DOUBLE)
-    schema.add_field("sealed", DataType.VARCHAR, max_length=65_535)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=width)
-    index = client.prepare_index_params()
-    index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
-    client.create_collection(collection, schema=schema, index_params=index, timeout=OPEN)
+def _removed(passages: Passages, *, places: Sequence[int]) -> bool:
+    passages.remove(places)
+    return True
 
 
-def _wait_for(client: Any, collection: str, error: Exception) -> None:
-    """Until a collection that could not be made is there: another machine may be making it. Else raises `error`."""
-    until = time.monotonic() + OPEN
-    while time.monotonic() < until:
-        with contextlib.suppress(Exception):
-            if client.has_collection(collection, timeout=OPEN):
-                client.load_collection(collection, timeout=OPEN)  # fails until its index is made
-                return
-        time.sleep(LOOK_EVERY)
-    raise error
-
-
-def _delete(client: Any, collection: str, *, ids: list[int]) -> None:
-    client.delete(collection, ids=ids, timeout=WRITE)
+def _cleared(passages: Passages) -> bool:
+    passages.drop()
+    return True
 
 
 def scope_number(scope: str) -> int:
     """The first 63 bits of a scope, as Milvus's integers hold them."""
     return int(scope[:16], 16) >> 1
+
+
+def _bytes_of(sealed: str) -> bytes:
+    try:
+        return base64.b64decode(sealed, validate=True)
+    except ValueError:  # planted, or another program's
+        return b""
 
 
 def _own_embedding(texts: list[str]) -> Sequence[Sequence[float]]:

