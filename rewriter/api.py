@@ -181,6 +181,7 @@ class Rewriter:
             self._server = None
         if self._cache is not None:
             self._cache.close()
+            self._notices = self.notices  # closing may add to them
             self._cache = None
 
     # --- what is used ---

@@ -736,3 +736,17 @@ def test_a_run_replays_what_only_the_meaning_finds(
     held = json.loads(command("cache", "stats"))
     assert held["by_meaning"] == held["passages"] > 1
     assert f"{held['passages']} passages in the index of meanings" in command("cache", "stats", "--text")
+
+
+def test_what_goes_wrong_at_the_end_of_a_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    (tmp_path / "talk.txt").write_text(talk(2), encoding="utf-8")
+    monkeypatch.setenv("REWRITER_VECTORS", str(tmp_path / "file" / "meanings.db"))
+    with FaultyServer() as model, pytest.raises(SystemExit) as caught:
+        where = ["--base-url", model.base_url, "-o", str(tmp_path / "out")]
+        main(["rewrite", str(tmp_path / "talk.txt"), "--model", "m", "--quiet", *where])
+    assert caught.value.code in {0, None}
+    notice = f"The index of meanings at {tmp_path / 'file' / 'meanings.db'} could not be used (NotADirectoryError)"
+    assert capsys.readouterr().err.count(notice) == 1

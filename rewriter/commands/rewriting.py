@@ -94,6 +94,9 @@ def rewrite(
         say(summary) if as_json else print_summary(summary, out)
         if report:
             print_report(out, as_json)
+    for text in rewriter.notices:
+        if text not in summary["notices"]:  # it came when all was closed
+            click.echo(text, err=True)
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
     return code
