@@ -347,6 +347,26 @@ async def test_the_event_loop_is_free_while_a_passage_is_embedded(tmp_path: Path
     assert looks[-1] - looks[0] > 0.25 and max(b - a for a, b in pairwise(looks)) < 0.2
 
 
+@pytest.mark.slow
+async def test_the_event_loop_is_free_while_the_real_embedding_works(tmp_path: Path) -> None:
+    looks: list[float] = []
+
+    async def look() -> None:
+        while True:
+            looks.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    with PassageCache(tmp_path / "c", vectors=str(tmp_path / "meanings.db")) as cache:
+        remember(cache)
+        settled(cache, 1)
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(0)
+        long = "".join(base["source"] for base in BASES)[:1500]
+        assert await asyncio.gather(*(served(cache, f"{n}{long}") for n in range(3))) == [None] * 3
+        looking.cancel()
+    assert looks[-1] - looks[0] > 0.1 and max(b - a for a, b in pairwise(looks)) < 0.3
+
+
 async def test_look_ups_leave_the_loops_own_threads_to_those_who_store_answers(tmp_path: Path) -> None:
     def slow(texts: list[str]) -> list[list[float]]:
         time.sleep(0.1)
