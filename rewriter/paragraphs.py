@@ -35,7 +35,8 @@ _UNKNOWN = rf"(?i:{'|'.join(_CALLED)})[ _]?\d{{0,3}}"
 _WHO = re.compile(
     rf"(?:{_TIMES}(?:[ \t]*[-–]?[ \t]*{_NAME})?|{_NAME}[ \t]*[:：]?[ \t]*{_TIMES}|{_UNKNOWN})[ \t]*[:：]?"
 )
-# Code points of such a line at most.
+# Code points of such a line at most: a name of up to 30, two times with dates, and what may stand between and around.
+# Longer lines are speech, and need not be looked at.
 _LONGEST_LABEL = 90
 _LINE = re.compile(r"[^\s](?:[^\r\n]*[^\s])?")
 
@@ -88,8 +89,7 @@ def without_labels(text: str) -> str:
 def _labels(text: str) -> list[tuple[int, int]]:
     """The lines that say who speaks, each run of them with all white space around it."""
     found: list[tuple[int, int]] = []
-    low_case = text.lower()
-    if ":" not in text and not any(name in low_case for name in _CALLED):  # most texts: told in a tenth of the time
+    if ":" not in text and not _calls_somebody(text.lower()):  # most texts: told in a tenth of the time
         return found
     end = 0  # of the last line with something in it
     for line in _LINE.finditer(text):
@@ -103,6 +103,10 @@ def _labels(text: str) -> list[tuple[int, int]]:
                 found.append((end, high))
         end = line.end()
     return found
+
+
+def _calls_somebody(text: str) -> bool:
+    return any(name in text for name in _CALLED)
 
 
 def with_labels(draft: str, source: str) -> str:

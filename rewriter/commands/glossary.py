@@ -106,7 +106,7 @@ def suggest(
     from rewriter.glossary.proposing import documents_of, refuse_out, suggest_from
 
     if not ask and (model or base_url):
-        raise click.UsageError("--model and --base-url are for --ask")
+        raise click.UsageError("--model and --base-url are for --ask; give that too, or leave them out")
     if out is not None:
         refuse_out(out)
     transcripts, failed = documents_of(inputs)

@@ -87,19 +87,24 @@ def rewrite(
 
     with log_to(log_file) as troubles:
         code, run = asyncio.run(go())
+    summary = run.last_summary
     for trouble in troubles:
         click.echo(trouble, err=True)
-    summary = run.last_summary
     with printing():
         say(summary) if as_json else print_summary(summary, out)
         if report:
             print_report(out, as_json)
-    for text in rewriter.notices:
-        if text not in summary["notices"]:  # it came when all was closed
+    print_the_rest(summary, rewriter.notices)
+    return code
+
+
+def print_the_rest(summary: dict[str, Any], notices: Sequence[str]) -> None:
+    """What came when all was closed, and why the run stopped."""
+    for text in notices:
+        if text not in summary["notices"]:
             click.echo(text, err=True)
     if summary["stopped"]:
         click.echo(f"rewriter: {summary['stopped']}", err=True)
-    return code
 
 
 def refuse_idle(options: dict[str, Any], engine: str) -> None:
