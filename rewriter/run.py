@@ -20,6 +20,7 @@ from rewriter.atomic import write_whole
 from rewriter.errors import BudgetExceeded, InputError, Interrupted, OutputError, RewriterError, UsageError
 from rewriter.estimate import expected_of
 from rewriter.formats import Source
+from rewriter.formats.sources import LONGEST_SHOWN
 from rewriter.history import Observer
 from rewriter.journal import BATCHES, JOURNAL, Journal
 from rewriter.past import Past
@@ -120,7 +121,9 @@ class Run:
             same = source.path is not None and target.exists() and target.samefile(source.path)
         except OSError as error:
             raise OutputError(
-                f"nothing can be written there: {error.strerror}.", where=str(target)[:200], remedy="Choose another -o."
+                f"nothing can be written there: {error.strerror}.",
+                where=str(target)[:LONGEST_SHOWN],
+                remedy="Choose another -o.",
             ) from None
         if same:
             raise UsageError(
