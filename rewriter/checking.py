@@ -133,5 +133,6 @@ def _parts(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's to answer; its children end with it."""
+    """Ctrl-C is the parent's to answer; its children end with it, and at a SIGTERM without a word."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

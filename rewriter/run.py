@@ -509,18 +509,20 @@ class Run:
 @contextmanager
 def stop_on_signals(run: Run) -> Iterator[None]:
     """SIGINT and SIGTERM stop the run as `Run.interrupt` does, while the block runs in the event loop's main thread."""
-    loop, caught = asyncio.get_running_loop(), []
+    loop, before = asyncio.get_running_loop(), {}
     for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
         with suppress(NotImplementedError, RuntimeError):  # Windows has none of this: Ctrl-C stops at once there
             loop.add_signal_handler(number, run.interrupt)
-            caught.append(number)
+            before[number] = handler
     try:
         yield
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        for number in caught:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,43 @@ def test_standard_input_is_a_transcript(server: FaultyServer) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()
     assert missing(4, Path("out/stdin.txt").read_text(encoding="utf-8")) == []
+
+
+# Sends this process a signal when a module is about to be imported.
+AT_AN_IMPORT = """
+import importlib.abc, os, signal, sys
+class Hook(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Hook())
+from rewriter.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "module", ["click", "rewriter.commands.rewriting", "rewriter.api", "rewriter.run", "rewriter.report.page"]
+)
+def test_a_signal_ends_it_with_its_own_code_from_the_first_import_to_the_last(
+    server: FaultyServer, module: str, number: signal.Signals
+) -> None:
+    """Before the command line is loaded, while a run's modules are, and when the run is over and its page is made."""
+    code = AT_AN_IMPORT.format(module=module, number=int(number))
+    command = [sys.executable, "-c", code, "rewrite", "talk.txt", "-o", "out", "-q", "--report"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr
+    assert "rewriter: interrupted" in done.stderr
+    assert Path("out/summary.json").exists() == (module == "rewriter.report.page")
+
+
+def test_a_signal_that_is_ignored_stays_so(server: FaultyServer) -> None:
+    """As nohup and a shell's background have it."""
+    code = AT_AN_IMPORT.format(module="rewriter.commands.rewriting", number=int(signal.SIGTERM))
+    ignoring = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{code}"
+    command = [sys.executable, "-c", ignoring, "rewrite", "talk.txt", "-o", "out", "-q"]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_estimate_counts_what_a_run_then_asks(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
