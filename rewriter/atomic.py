@@ -1,9 +1,10 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, in folders that can be made, and none lost that stood there."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from itertools import chain, count
 from pathlib import Path
 
 from rewriter.errors import OutputError
@@ -32,6 +33,29 @@ def write_whole(path: Path, data: bytes) -> None:
             where=str(path),
             remedy="Free space or choose another folder with -o; nothing half-written was left.",
         ) from None
+
+
+def need_folder(folder: Path, remedy: str) -> None:
+    """Raise OutputError where a folder cannot be made because what is no folder stands there, or further up."""
+    for place in (folder, *folder.parents):
+        if os.path.isdir(place):  # noqa: PTH112  (pathlib raises where it may not look)
+            return
+        if os.path.lexists(place):
+            what = "a link that leads nowhere" if place.is_symlink() else "a file"
+            raise OutputError(f"this is {what}, where a folder is needed.", where=str(place), remedy=remedy)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file another name beside it, one that is free: talk.txt~, talk.txt~2~ and so on. Raises OutputError."""
+    names = (f"{path.name}~{number}~" for number in count(2))
+    other = next(p for p in map(path.with_name, chain([f"{path.name}~"], names)) if not os.path.lexists(p))
+    try:
+        path.rename(other)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be set aside: {error.strerror}.", where=str(path), remedy="Choose another folder with -o."
+        ) from None
+    return other
 
 
 def _umask() -> int:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rewriter import checks, formats
 from rewriter.errors import InputError
 from rewriter.fixes import FixedText, without_loops
+from rewriter.formats.sources import STDIN
 from rewriter.glossary import Glossary
 from rewriter.records import Finding, Transcript, Verdict
 from rewriter.report.sidebyside import Comparison
@@ -81,12 +84,12 @@ def check_pairs(
 ) -> Iterator[dict[str, Any]]:
     """Judge a JSONL file of pairs {id, source, rewrite[, lang]}: yields {id, accepted, score, findings} in order.
 
-    Raises InputError naming the line that is not such a pair.
+    The path - stands for standard input. Raises InputError naming the line that is not such a pair.
     """
     terms = Glossary.load(glossary) if glossary else None
     judge = partial(_judge_lines, style=style, policy=policy, glossary=terms)
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with _pairs(path) as file:
             yield from _spread(judge, file)
     except InputError as error:
         raise InputError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
@@ -96,6 +99,13 @@ def check_pairs(
         ) from None
     except UnicodeDecodeError:
         raise InputError("is not UTF-8.", where=path, remedy="Save the pairs as UTF-8.") from None
+
+
+def _pairs(path: str) -> TextIO:
+    """The lines of a file of pairs, or of standard input."""
+    if path == STDIN:
+        return TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
+    return Path(path).open(encoding="utf-8-sig")
 
 
 # Lines that one process judges at a time: a tenth of a second's work, so that handing them over costs next to nothing.

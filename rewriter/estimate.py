@@ -66,7 +66,7 @@ def _totals(rewriter: Rewriter, sources: Iterable[Source]) -> dict[str, Any]:
             asked += 1
             expected = expected_of(first_request(work, passage, means), passage, count)
             tokens = [tokens[0] + expected[0], tokens[1] + expected[1]]
-    return {**counts, "failed": failed, **_with_range(rewriter, tokens, asked)}
+    return {**counts, "failed": failed, "notices": rewriter.notices, **_with_range(rewriter, tokens, asked)}
 
 
 def _free(rewriter: Rewriter, work: Work, passage: Passage, means: Means) -> str | None:

@@ -53,7 +53,7 @@ def read_lines(path: Path, first: int = 0, last: int | None = None) -> Iterator[
                     return
                 yield place, line
                 place += len(line)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise OutputError(

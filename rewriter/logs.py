@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rewriter.atomic import need_folder
 from rewriter.errors import OutputError
 
 logger = logging.getLogger("rewriter")
@@ -75,6 +76,7 @@ def log_to(path: str | None) -> Iterator[list[str]]:
     if path is None:
         yield troubles
         return
+    need_folder(Path(path).parent, "Choose another --log-file.")
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handler = _File(path, troubles)

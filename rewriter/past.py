@@ -43,6 +43,7 @@ class Past:
     since: float | None = None
     paid: dict[str, Usage] = field(default_factory=dict)
     files: dict[str, Finished] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)  # by output: SHA-256 (hex) of what was written last
     _open: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +74,7 @@ class Past:
         elif kind == "end" and not event.get("stopped"):
             self.since = None
         elif kind == "file" and "failed" not in event:
+            self.hashes[str(event.get("output"))] = str(event.get("sha256"))
             passages = self._open.pop(name, {})
             kept = {k: v for k, v in event.items() if k not in _LARGE}
             self.files[name] = Finished(kept, min(passages.values(), default=place), place)

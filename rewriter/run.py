@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from rewriter import formats, logs, prompting, summary
 from rewriter.api import Rewriter, Watch, assemble
-from rewriter.atomic import write_whole
+from rewriter.atomic import need_folder, set_aside, write_whole
 from rewriter.errors import BudgetExceeded, InputError, Interrupted, OutputError, RewriterError, UsageError
 from rewriter.estimate import expected_of
 from rewriter.formats import Source
@@ -117,6 +117,7 @@ class Run:
 
     def _refuse_overwriting(self, source: Source) -> None:
         target = self.target(source)
+        need_folder(target.parent, "Choose another -o.")
         try:
             same = source.path is not None and target.exists() and target.samefile(source.path)
         except OSError as error:
@@ -373,6 +374,7 @@ class Run:
         watch = Watch(known=known, arrived=arrived, fed=fed)
         outcomes = [o async for o in self.rewriter.stream(work.transcript, work=work, watch=watch)]
         result = assemble(work, outcomes, to=self.to)
+        note = self._set_aside(source, result.data)
         write_whole(self.target(source), result.data)
         for outcome in outcomes:
             journal.add("outcome", file=name, outcome=outcome.model_dump(mode="json"))
@@ -383,11 +385,25 @@ class Run:
             **summary.file_entry(work, outcomes, result.account, self.price),
             "seconds": round(time.time() - began, 3),
         }
+        report["notes"] += note
         journal.add("file", **report, **hashes, **self._for_the_report(source, work))
         journal.sync()
         logs.event("file_end", file=name, passages=report["passages"], cost=report["cost"], seconds=report["seconds"])
         self.progress.done(report, source.size)
         return report
+
+    def _set_aside(self, source: Source, data: bytes) -> list[str]:
+        """Keep what stands in a result's place and is not what a run wrote there: another's file, or edits by hand."""
+        target = self.target(source)
+        if not target.is_file():
+            return []
+        stands = hashlib.sha256(target.read_bytes()).hexdigest()
+        written = self.past.hashes.get(target.relative_to(self.out).as_posix())
+        if stands in {written, hashlib.sha256(data).hexdigest()}:
+            return []
+        kept = set_aside(target).name
+        logs.event("set_aside", file=source.output.as_posix(), name=kept)
+        return [f"a file stood there that no run had left so; it is now {kept}"]
 
     def _observe(self, work: Work, passage: Passage, outcomes: Sequence[Outcome], means: Means, counted: bool) -> None:
         """Set what the passage took beside what was to be expected, where no stored answer had a part in it."""

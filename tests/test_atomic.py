@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rewriter.atomic import write_whole
+from rewriter.atomic import need_folder, set_aside, write_whole
 from rewriter.errors import OutputError
 
 
@@ -47,3 +47,25 @@ def test_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_whole(tmp_path / "talk.txt", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["talk.txt"]
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_bytes(b"words")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for folder in ("talk.txt", "talk.txt/out", "talk.txt/a/b"):
+        with pytest.raises(OutputError) as caught:
+            need_folder(tmp_path / folder, "Choose another.")
+        assert str(caught.value) == f"{tmp_path}/talk.txt: this is a file, where a folder is needed. Choose another."
+    with pytest.raises(OutputError, match="gone: this is a link that leads nowhere"):
+        need_folder(tmp_path / "gone" / "out", "Choose another.")
+    need_folder(tmp_path, "")
+    need_folder(tmp_path / "new" / "newer", "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gone", "talk.txt"]
+
+
+def test_what_is_set_aside_takes_no_others_place(tmp_path: Path) -> None:
+    for text in (b"one", b"two", b"three"):
+        (tmp_path / "talk.txt").write_bytes(text)
+        set_aside(tmp_path / "talk.txt")
+    found = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert found == {"talk.txt~": b"one", "talk.txt~2~": b"two", "talk.txt~3~": b"three"}

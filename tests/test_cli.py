@@ -74,7 +74,10 @@ MISTAKES = [
     ("rewrite talk.txt -o out --budget many", 2, ["--budget"]),
     ("rewrite talk.txt -o out --to pdf", 2, ["'pdf'", "srt"]),
     ("rewrite talk.txt -o out --to srt", 1, ["talk.txt", "times"]),
-    ("rewrite talk.txt -o talk.txt", 1, ["talk.txt", "-o"]),
+    ("rewrite talk.txt -o talk.txt", 1, ["talk.txt: this is a file", "-o"]),
+    ("rewrite talk.txt -o talk.txt/out/x", 1, ["rewriter: talk.txt: this is a file", "-o"]),
+    ("rewrite talk.txt -o out --log-file talk.txt/log", 1, ["rewriter: talk.txt: this is a file", "--log-file"]),
+    ("status talk.txt", 1, ["talk.txt: there is no run"]),
     ("rewrite talk.txt -o .", 2, ["overwrite its own input"]),
     ("rewrite talk.txt -o out --base-url nonsense", 1, ["base URL", "http://"]),
     ("rewrite talk.txt -o out --cache talk.txt", 1, ["talk.txt", "--cache"]),
@@ -231,6 +234,17 @@ def test_check_of_pairs_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> 
     verdicts = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [(v["id"], v["accepted"]) for v in verdicts] == [("good", True), ("bad", False)]
     assert set(verdicts[0]) == {"id", "accepted", "score", "findings"}
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_pairs_come_from_standard_input_too(mark: bytes) -> None:
+    pairs = [{"id": n, "source": "三点开会，别迟到。", "rewrite": "三点开会，别迟到。"} for n in range(300)]
+    given = mark + "\n".join(json.dumps(pair, ensure_ascii=False) for pair in pairs).encode()
+    command = [sys.executable, "-m", "rewriter", "check", "--jsonl", "-", "--json"]
+    done = subprocess.run(command, input=given, capture_output=True, check=True)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(300))
+    bad = subprocess.run(command, input=b"{}\n", capture_output=True, check=False)
+    assert bad.returncode == 1 and bad.stderr.startswith(b"rewriter: -, line 1: ")
 
 
 def test_many_pairs_are_judged_side_by_side_and_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:

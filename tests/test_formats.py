@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -282,6 +283,23 @@ def test_folders_globs_and_stdin(tmp_path: Path) -> None:
     (source,) = discover(["-"])
     assert (source.path, source.name, source.output.as_posix()) == (None, "-", "stdin.txt")
     assert read_bytes(b"hi", name="-").format == "txt"
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, "a.txt", *(f"closed {n}/b.txt" for n in range(5)), ".closed/c.txt")
+    scandir, told = os.scandir, list[str]()
+
+    def closed(path: str) -> Any:  # root, who may run the tests, can read everything
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert [s.output.as_posix() for s in discover([str(tmp_path)], told.append)] == ["a.txt"]
+    assert len(told) == 1 and all(f"closed {n}" in told[0] for n in range(3))
+    assert told[0].endswith("and 2 more: left out, for the folder cannot be read.")
+    with pytest.raises(InputError, match=r"closed 0: the folder cannot be read\. Check its permissions\."):
+        discover([str(tmp_path / "closed 0")])
 
 
 def test_a_file_named_like_a_glob_is_a_file(tmp_path: Path) -> None:

@@ -62,6 +62,19 @@ def test_standard_input_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(done.exception, InputError)
 
 
+def test_context_comes_from_standard_input() -> None:
+    """The same found as from a file of it; once only, for it can be read once."""
+    names, talk = "Grafana\nPrometheus\n", "examples/talk_zh.txt"
+    Path("talk.txt").write_text("我们用graph anna看监控，又用graph anna看日志。" * 3, encoding="utf-8")
+    Path("names.txt").write_text(names, encoding="utf-8")
+    asked = ["glossary", "suggest", "talk.txt", "--json", "--context"]
+    done = CliRunner().invoke(cli, [*asked, "-"], input=names, standalone_mode=False)
+    assert done.exception is None and "Grafana" in done.stdout
+    assert done.stdout.replace('"-"', '"names.txt"') == run(*asked, "names.txt").stdout
+    for twice in (["-", "--context", "-"], [talk, "--context", "-", "--context", "-"]):
+        assert isinstance(run("glossary", "suggest", *twice).exception, UsageError)
+
+
 def test_nothing_found_is_said() -> None:
     Path("talk.txt").write_text("今天天气很好。", encoding="utf-8")
     Path("names.txt").write_text("Grafana\n", encoding="utf-8")

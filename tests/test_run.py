@@ -108,6 +108,34 @@ def test_an_output_that_was_touched_is_made_again_from_the_journal(
     assert len(server.requests) == asked
 
 
+def test_what_no_run_has_written_is_set_aside(server: FaultyServer, source: Path, tmp_path: Path) -> None:
+    """A file of another's in a result's place, and a result edited by hand; what a run wrote gives way."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "talk.txt").write_text("mine")
+    _, summary, _ = go(server, source, out)
+    assert (out / "talk.txt~").read_text() == "mine" and missing(24, (out / "talk.txt").read_text()) == []
+    assert summary["reports"][0]["notes"] == ["a file stood there that no run had left so; it is now talk.txt~"]
+    first = (out / "talk.txt").read_text()
+    go(server, source, out, style="correct")
+    assert sorted(p.name for p in out.glob("talk*")) == ["talk.txt", "talk.txt~"]  # other settings: a run's own
+    (out / "talk.txt").write_text(f"{first} by hand")
+    go(server, source, out)
+    assert (out / "talk.txt~2~").read_text() == f"{first} by hand" and (out / "talk.txt").read_text() == first
+
+
+def test_a_result_that_the_journal_does_not_tell_of_is_a_runs_own(
+    server: FaultyServer, source: Path, tmp_path: Path
+) -> None:
+    """A kill between a file and its line."""
+    out = tmp_path / "out"
+    go(server, source, out)
+    lines = (out / "run.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "run.jsonl").write_bytes(b"".join(line for line in lines if not line.startswith(b'{"event":"file"')))
+    _, summary, _ = go(server, source, out)
+    assert [p.name for p in out.glob("talk*")] == ["talk.txt"] and summary["reports"][0]["notes"] == []
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.2, 0.5, 0.8, 0.99])
 def test_a_torn_journal_is_continued(server: FaultyServer, source: Path, tmp_path: Path, keep: float) -> None:
     """Whatever part of the journal is left, the result is the same, and what it holds is not asked again."""

@@ -18,7 +18,7 @@ EXIT_REJECTED = 4
 )
 @click.argument("files", nargs=-1, metavar="[SOURCE REWRITE]")
 @click.option(
-    "--jsonl", type=click.Path(), metavar="PAIRS", help="A file of pairs {id, source, rewrite[, lang]}, one a line."
+    "--jsonl", type=click.Path(), metavar="PAIRS", help="Pairs {id, source, rewrite[, lang]}, one a line; - reads them."
 )
 @click.option("--style", "-s", default="clean", metavar="S", help="correct, clean (default) or formal.")
 @click.option("--policy", metavar="P", help="strict, balanced or lenient, instead of the style's own.")

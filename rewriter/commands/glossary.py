@@ -79,7 +79,7 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
     "rewriter glossary suggest talk.txt --glossary terms.yaml --ask --model gpt-4.1-mini"
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
-@click.option("--context", "-c", multiple=True, metavar="FILE", help="Slides, lists of people: names spelt right.")
+@click.option("--context", "-c", multiple=True, metavar="FILE", help="Slides, lists (- reads one): names spelt right.")
 @click.option("--glossary", "-g", "files", multiple=True, metavar="FILE", help="What you have; only new is shown.")
 @click.option("--most", type=int, default=40, show_default=True, metavar="N", help="Terms written in one way only.")
 @click.option("--ask", is_flag=True, help="Ask the model, once for each name, which spelling is right.")
@@ -107,6 +107,8 @@ def suggest(
 
     if not ask and (model or base_url):
         raise click.UsageError("--model and --base-url are for --ask; give that too, or leave them out")
+    if [*inputs, *context].count("-") > 1:
+        raise click.UsageError("standard input (-) can be read once only")
     if out is not None:
         refuse_out(out)
     transcripts, failed = documents_of(inputs)

@@ -72,7 +72,7 @@ def rewrite(
 
     rewriter = rewriter_from(options)
     refuse_idle(options, rewriter.settings.engine)
-    sources = discover(inputs)
+    sources = discover(inputs, rewriter.tell)
     if dry_run:
         return print_estimate(plan(rewriter, sources), as_json)
     choice = rewriter.choice
@@ -186,7 +186,8 @@ def estimate(inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
 
-    return print_estimate(plan(rewriter_from(options), discover(inputs)), as_json)
+    rewriter = rewriter_from(options)
+    return print_estimate(plan(rewriter, discover(inputs, rewriter.tell)), as_json)
 
 
 def print_estimate(plan: dict[str, Any], as_json: bool) -> int:
@@ -197,7 +198,7 @@ def print_estimate(plan: dict[str, Any], as_json: bool) -> int:
     if as_json:
         say(plan)
         return code
-    for why in plan["failed"]:
+    for why in [*plan["notices"], *plan["failed"]]:
         click.echo(f"rewriter: {on_one_line(why)}", err=True)
     click.echo(
         f"{plan['files']} file(s), {plan['characters']} characters, {plan['passages']} passages, "

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ STDIN = "-"
 
 # Code points of a name that cannot be one, in a message.
 LONGEST_SHOWN = 200
+# Folders that are named in one.
+FOLDERS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -87,28 +89,32 @@ def format_of(path: Path | str) -> str:
     return SUFFIXES[suffix]
 
 
-def discover(inputs: Sequence[str]) -> list[Source]:
+def _tell_nobody(notice: str) -> None: ...
+
+
+def discover(inputs: Sequence[str], tell: Callable[[str], None] = _tell_nobody) -> list[Source]:
     """Files, folders (with their subfolders), globs and "-" as sources, in the order given, each file once.
 
     Folders below a given one in which a run has left its journal are passed over: what is in them has been rewritten.
+    So are those that cannot be read; `tell` hears of them, in one sentence for each folder given.
     Raises InputError for what is missing or a folder without transcripts, FormatError for an unknown suffix, and
     UsageError for an empty name and where two files would be written to the same one.
     """
     found: dict[str, Source] = {}
     for given in inputs:
-        for source in _found(given):
+        for source in _found(given, tell):
             found.setdefault(STDIN if source.path is None else os.path.realpath(source.path), source)
     return _apart(list(found.values()))
 
 
-def _found(given: str) -> Iterator[Source]:
+def _found(given: str, tell: Callable[[str], None]) -> Iterator[Source]:
     path = Path(given)
     if given == STDIN:
         yield Source(None, Path("stdin.txt"))
     elif not given:  # a variable of a shell that is not set; it would stand for the current folder
         raise UsageError("an input has an empty name.", remedy="Name a file or a folder; . is the current one.")
     elif _there(path) and path.is_dir():
-        yield from _in_folder(path)
+        yield from _in_folder(path, tell)
     elif _there(path):
         format_of(path)
         yield Source(path, Path(path.name))
@@ -129,9 +135,13 @@ def _there(path: Path) -> bool:
         ) from None
 
 
-def _in_folder(folder: Path) -> Iterator[Source]:
-    wanted = [p for p in sorted(folder.rglob("*")) if p.is_file() and _is_wanted(p.relative_to(folder))]
-    files = _not_of_runs(wanted, folder)
+def _in_folder(folder: Path, tell: Callable[[str], None]) -> Iterator[Source]:
+    closed: list[OSError] = []
+    files = _not_of_runs([p for p in sorted(_below(folder, closed)) if _is_wanted(p.relative_to(folder))], folder)
+    if closed and files:
+        tell(f"{_named(closed)}: left out, for the folder cannot be read.")
+    elif closed:
+        raise InputError("the folder cannot be read.", where=_named(closed), remedy="Check its permissions.")
     if not files:
         known = ", ".join(SUFFIXES)
         raise InputError(
@@ -143,6 +153,25 @@ def _in_folder(folder: Path) -> Iterator[Source]:
         yield Source(path, path.relative_to(folder))
 
 
+def _below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
+    """The files in a folder and its subfolders, but for hidden ones; `closed` takes in why a folder cannot be read."""
+    for top, folders, names in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (path for path in (Path(top, name) for name in names) if _is_file(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # it cannot be looked at: whoever reads it says so
+        return True
+
+
+def _named(closed: Sequence[OSError]) -> str:
+    names = ", ".join(sorted(str(error.filename) for error in closed)[:FOLDERS_NAMED])
+    return f"{names} and {len(closed) - FOLDERS_NAMED} more" if len(closed) > FOLDERS_NAMED else names
+
+
 def _not_of_runs(files: Sequence[Path], top: Path) -> list[Path]:
     """The files that are not in a run's folder below `top`."""
     runs: dict[Path, bool] = {}
@@ -151,7 +180,8 @@ def _not_of_runs(files: Sequence[Path], top: Path) -> list[Path]:
         if folder in {top, folder.parent}:
             return False
         if folder not in runs:
-            runs[folder] = (folder / _JOURNAL).exists() or of_a_run(folder.parent)
+            there = os.path.exists(folder / _JOURNAL)  # noqa: PTH110  (pathlib raises where it may not look)
+            runs[folder] = there or of_a_run(folder.parent)
         return runs[folder]
 
     return [p for p in files if not of_a_run(p.parent)]

@@ -9,7 +9,7 @@ from rewriter import formats
 from rewriter.atomic import write_whole
 from rewriter.errors import InputError, OutputError
 from rewriter.formats.encoding import decode
-from rewriter.formats.sources import read_file
+from rewriter.formats.sources import STDIN, read_file, read_stdin
 from rewriter.glossary.glossary import Glossary
 from rewriter.glossary.learning import learn
 from rewriter.glossary.mining import MOST_ONCE, Document, Suggestion, suggest
@@ -46,8 +46,12 @@ def suggest_from(
 
     Raises InputError and GlossaryError.
     """
-    documents = [Document(name, decode(read_file(Path(name)), name=name).text) for name in context]
+    documents = [Document(name, decode(_bytes(name), name=name).text) for name in context]
     return suggest(transcripts, context=documents, known=Glossary.load(glossary), most=most)
+
+
+def _bytes(name: str) -> bytes:
+    return read_stdin() if name == STDIN else read_file(Path(name))
 
 
 def learn_from_files(source: str, corrected: str, *, glossary: Sequence[str] = ()) -> list[Suggestion]:
