@@ -363,9 +363,6 @@ class Run:
         def arrived(passage: Passage, new: list[Outcome]) -> None:
             self._seen(name, new)
             self._observe(work, passage, new, means, passage.index in counted)
-            if self.rewriter.place is not None:  # paid on another machine
-                for model, usage in summary.added(o.spent for o in new).items():
-                    self._pay(journal, model, usage)
             key = keys.pop(passage.index, None) or self._key(work, passage)
             if not any(o.unanswered for o in new):
                 dumped = [o.model_dump(mode="json") for o in new]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from rewriter.engines import open_engine
 from rewriter.engines.ray import RayPlace
 from rewriter.errors import UsageError
 from rewriter.formats import discover
+from rewriter.journal import read_journal
 from rewriter.progress import Plain
 from rewriter.run import Run
 from talks import talk
@@ -108,6 +111,30 @@ def test_a_worker_and_then_a_node_are_killed(cluster: Any, tmp_path: Path) -> No
 
 async def _process_of(place: RayPlace) -> int:
     return int(await place.workers[-1].process.remote())
+
+
+def test_a_killed_run_has_paid_for_what_workers_were_answered(cluster: Any, tmp_path: Path) -> None:
+    """Every draft is rejected, so that no passage is finished when the run is killed; then the same command goes on."""
+    folder, out = folder_of(tmp_path, 2, 12), tmp_path / "ray"
+    with FaultyServer(delay=0.4, script=["gutted"] * 30) as server:
+        options = ["--engine", "ray", "--address", cluster.address, "--base-url", server.base_url, "--model", "m"]
+        options += ["--concurrency", "6", "--budget", "60", "--cache", str(tmp_path / "cache"), "-o", str(out)]
+        command = [sys.executable, "-m", "rewriter", "rewrite", str(folder), *options]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        after(server, 13)
+        answered = len(server.requests) - server.under_way
+        time.sleep(0.2)  # the answers' way, of which one is in flight for each call at most
+        process.kill()
+        process.communicate()
+        paid = [event for event in read_journal(out / "run.jsonl") if event["event"] == "paid"]
+        assert not any(event["event"] == "passage" for event in read_journal(out / "run.jsonl"))
+        assert len(paid) >= answered >= 6
+        assert all(event["model"] == "m" and event["usage"]["input"] for event in paid)
+        server.delay = 0.0
+        code, summary = go(server, folder, out, engine="ray", address=cluster.address, cache=str(tmp_path / "cache"))
+    assert code in {0, 3}  # stored answers are judged again, and rejected again
+    calls = summary["spent"]["m"]["calls"]
+    assert len(server.requests) - CONCURRENCY <= calls <= len(server.requests)
 
 
 def test_one_budget_for_all_workers_and_the_same_command_goes_on(cluster: Any, tmp_path: Path) -> None:

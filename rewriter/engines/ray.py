@@ -96,6 +96,9 @@ class Gate:
         self._tickets: dict[int, tuple[str, Ticket]] = {}
         self._alive: dict[str, str] = {}
         self._calls = 0
+        self._paid: list[tuple[str, Usage]] = []  # and not told yet
+        self._news = asyncio.Event()
+        self._purse.on_paid = self._note
 
     async def hello(self, name: str, worker: str) -> None:
         """`worker` lives under `name` now: whoever did before is dead, and its calls are over.
@@ -165,6 +168,17 @@ class Gate:
         """Let no call through from now on."""
         self._stopped = error
         self._limits.stop(error)
+
+    def _note(self, model: str, usage: Usage) -> None:
+        self._paid.append((model, usage))
+        self._news.set()
+
+    async def paid(self) -> list[tuple[str, Usage]]:
+        """What was paid since this was asked last, answer by answer; it waits until there is something."""
+        await self._news.wait()
+        self._news.clear()
+        paid, self._paid = self._paid, []
+        return paid
 
     async def account(self) -> tuple[int, dict[str, Usage]]:
         """Calls and what they took, by model."""
@@ -291,6 +305,7 @@ class RayPlace:
         self.workers: list[Any] = []
         self._load: list[int] = []
         self._gate: Any = None
+        self._hearing: asyncio.Task[None] | None = None
         self._answered = time.monotonic()
 
     async def start(self) -> None:
@@ -313,6 +328,7 @@ class RayPlace:
         )
         gate = ray.remote(num_cpus=0, max_concurrency=100_000, scheduling_strategy=here, name=name)(Gate)
         self._gate = gate.remote(settings, self._rewriter.choice, self._rewriter.concurrency)
+        self._hearing = asyncio.create_task(self._hear())
         # no CPU is reserved: the workers of a node that died must find room on those that are left
         worker = ray.remote(num_cpus=0, max_restarts=-1, max_concurrency=10_000, scheduling_strategy="SPREAD")(Worker)
         names = [f"worker {n}" for n in range(settings.workers or max(1, cpus))]
@@ -330,6 +346,14 @@ class RayPlace:
                         "the cluster's workers would rewrite otherwise than this machine.",
                         remedy="Install the same version of transcript-rewriter on every machine.",
                     )
+
+    async def _hear(self) -> None:
+        """Pass on what is paid as it is paid, so that the journal has it whatever becomes of the passage, or of us."""
+        with contextlib.suppress(_ray().exceptions.RayActorError):  # the gate has gone, and all calls with it
+            while True:
+                for model, usage in await self._gate.paid.remote():
+                    if (told := self._rewriter.purse.on_paid) is not None:
+                        told(model, usage)
 
     def _tell_about_the_cache(self, ray: Any) -> None:
         nodes = [n for n in ray.nodes() if n["Alive"]]
@@ -389,6 +413,8 @@ class RayPlace:
     async def aclose(self) -> None:
         """End the workers and leave the cluster."""
         ray = _ray()
+        if self._hearing is not None:
+            self._hearing.cancel()
         for actor in [*self.workers, *([self._gate] if self._gate is not None else [])]:
             ray.kill(actor)
         ray.shutdown()
