@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rewriter import formats, logs, prompting
+from rewriter import formats, logs, prompting, traces
 from rewriter.cache import SHARED_VARIABLE, default_folder, open_cache, request_key
 from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
 from rewriter.fixes import detect_language
@@ -461,7 +461,9 @@ class Rewriter:
         old = watch.known(passage)
         if old is not None:
             return old
-        outcomes = await self._answered(work, passage, means)
+        with traces.span("passage", passage=passage.index, tokens=passage.tokens) as span:
+            outcomes = await self._answered(work, passage, means)
+            span.became(outcomes)
         watch.arrived(passage, outcomes)
         return outcomes
 

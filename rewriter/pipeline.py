@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from rewriter import checks, prompting
+from rewriter import checks, prompting, traces
 from rewriter.errors import ModelUnavailable
 from rewriter.formats.cues import points
 from rewriter.glossary.reporting import totals
@@ -269,6 +269,13 @@ async def _ask_stronger(attempt: _Attempt, means: Means) -> None:
 
 async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> None:
     """One question and its judgement. The answer is stored (by `ask`) before it is judged here."""
+    with traces.span(rung) as span:
+        how = await _tried(attempt, request, rung, ask, means)
+        score = attempt.verdict.score if attempt.verdict else None
+        span.note(answer=how, accepted=attempt.accepted, score=score, cut_off=attempt.truncated)
+
+
+async def _tried(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: Means) -> How:
     answer, how = await ask(request, rung)
     answer = _within_limit(answer, request)
     attempt.ladder.append(rung)
@@ -279,6 +286,7 @@ async def _try(attempt: _Attempt, request: Request, rung: str, ask: Ask, means: 
     booked[name] = booked.get(name, Usage()) + answer.usage
     attempt.truncated = answer.finish == "length"
     attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
+    return how
 
 
 def _within_limit(answer: Answer, request: Request) -> Answer:

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from rewriter import formats, logs, prompting, summary
+from rewriter import formats, logs, prompting, summary, traces
 from rewriter.api import Rewriter, Watch, assemble
 from rewriter.atomic import need_folder, set_aside, write_whole
 from rewriter.errors import BudgetExceeded, InputError, Interrupted, OutputError, RewriterError, UsageError
@@ -37,6 +37,10 @@ EXIT_OK, EXIT_FAILED, EXIT_KEPT = 0, 1, 3
 # Code points of all files begun and not finished, before another one is begun: a hundred talks of an hour, which take
 # about 100 MB with their outcomes. One file may be larger.
 OPEN_CHARACTERS = 3_000_000
+
+# Files in one trace with their run; of more, each has a trace of its own. A talk of an hour makes about a hundred
+# spans, and 10,000 in a trace are what its receivers and their pages bear.
+FILES_IN_A_TRACE = 100
 
 
 class Progress(Protocol):
@@ -261,8 +265,9 @@ class Run:
 
     async def _one(self, number: int, source: Source, journal: Journal, fed: asyncio.Event) -> None:
         try:
-            report = await self._file(number, source, journal, fed.set)
-            self._reports[number] = report
+            with traces.span("file", apart=len(self.sources) > FILES_IN_A_TRACE, file=source.output.as_posix()) as span:
+                report = self._reports[number] = await self._file(number, source, journal, fed.set)
+                span.ended(report)
         except (BudgetExceeded, Interrupted) as error:
             self._stop(error)
         except Exception as error:

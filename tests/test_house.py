@@ -41,6 +41,7 @@ FLOORS = {
     "rewriter.past": 4,
     "rewriter.summary": 4.5,
     "rewriter.logs": 1,
+    "rewriter.traces": 1,
     "rewriter.report.desk": 5.5,
     "rewriter.report": 4,
     "rewriter.api": 5,
@@ -124,6 +125,7 @@ DISTRIBUTIONS = {
     "ahocorasick_rs": "ahocorasick-rs",
     "charset_normalizer": "charset-normalizer",
     "milvus_lite": "milvus-lite",
+    "opentelemetry": "opentelemetry-sdk",
 }
 
 

@@ -63,6 +63,7 @@ def rewrite(
     """
     import asyncio
 
+    from rewriter import traces
     from rewriter.engines import open_engine
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
@@ -85,8 +86,9 @@ def rewrite(
                 with stop_on_signals(run):
                     return await run.execute(), run
 
-    with log_to(log_file) as troubles:
+    with log_to(log_file) as troubles, traces.recording(rewriter.tell), traces.span("rewrite") as span:
         code, run = asyncio.run(go())
+        span.ended(run.last_summary)
     summary = run.last_summary
     for trouble in troubles:
         click.echo(trouble, err=True)

@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
+from rewriter import traces
 from rewriter.errors import ModelConfigError, ModelError, ModelUnavailable
 from rewriter.model.bodies import Refusal, Reply, expected_tokens
 from rewriter.model.limits import DROPPED, Limits, Line, OnEvent
@@ -143,10 +144,14 @@ class ChatClient:
             return await self._held(request, held)
 
         retrying = self._policy.retrying(self._retry, self._pause)
-        try:
-            answer: Answer = await retrying(attempt)
-        except Retryable as error:
-            raise self._unavailable(error, int(retrying.statistics.get("attempt_number", 1))) from None
+        with traces.call(self.url, request) as span:
+            try:
+                answer: Answer = await retrying(attempt)
+            except Retryable as error:
+                raise self._unavailable(error, int(retrying.statistics.get("attempt_number", 1))) from None
+            finally:
+                span.note(tries=retrying.statistics.get("attempt_number"))
+            span.answered(answer)
         return answer
 
     async def _pause(self, seconds: float) -> None:
