@@ -21,6 +21,8 @@ from .front import ENTRIES
 from .upkeep import CacheStats, VerifyReport
 
 if TYPE_CHECKING:
+    from rewriter.processes import Compute
+
     from .entry import About
     from .similar import Judge, Replay, Similar
     from .vectors import Vectors
@@ -117,9 +119,23 @@ class PassageCache(ExactCache):
         return found
 
     async def areplay(
-        self, scope: str, source: str, judge: Judge, *, drops_hesitations: bool, before: float | None = None
+        self,
+        scope: str,
+        source: str,
+        judge: Judge,
+        *,
+        drops_hesitations: bool,
+        before: float | None = None,
+        compute: Compute | None = None,
     ) -> Replay | None:
-        """As `replay`; where that has nothing, the index of meanings is asked, with the event loop free meanwhile."""
+        """As `replay`; where that has nothing, the index of meanings is asked, with the event loop free meanwhile.
+
+        `compute`, given a function and its arguments, gives what that gives: what takes long may be computed elsewhere.
+        """
+        if compute is not None:
+            from .similar import make_codes
+
+            await make_codes(scope, source, compute)
         found = self.replay(scope, source, judge, drops_hesitations=drops_hesitations, before=before)
         if found is not None or self._vectors is None:
             return found

@@ -33,6 +33,8 @@ from .sketch import CODES, code, codes
 from .words import Words
 
 if TYPE_CHECKING:
+    from rewriter.processes import Compute
+
     from .vectors import Vectors
 
 FILE = "similar.db"
@@ -406,16 +408,27 @@ _held: dict[str, list[int]] = {}
 def _codes(scope: str, source: str) -> list[int]:
     """The codes of a passage, made once while it is on its way."""
     key = digest_of([scope, source])
-    if (found := _held.get(key)) is None:
-        if len(_held) >= CODES_HELD:
-            _held.clear()
-        found = _held[key] = _made(scope, Words.of(source))
-    return found
+    found = _held.get(key)
+    return _hold(key, _made(scope, source)) if found is None else found
 
 
-def _made(scope: str, words: Words) -> list[int]:
+async def make_codes(scope: str, source: str, compute: Compute) -> None:
+    """Have the codes of a passage made by `compute`, and hold them until they are looked for."""
+    key = digest_of([scope, source])
+    if key not in _held and _is_passage(source):
+        _hold(key, await compute(_made, scope, source))
+
+
+def _hold(key: str, made: list[int]) -> list[int]:
+    if len(_held) >= CODES_HELD:
+        _held.clear()
+    _held[key] = made
+    return made
+
+
+def _made(scope: str, source: str) -> list[int]:
     """Of the text but for width and space, of its words alone, and of parts of it."""
-    raw = bytes.fromhex(scope)
+    raw, words = bytes.fromhex(scope), Words.of(source)
     strict, content = (x.encode("utf-8", "surrogatepass") for x in (words.strict(), words.content()))
     return [code(raw, b"strict", strict), code(raw, b"content", content), *codes(raw, "".join(words.tokens).lower())]
 

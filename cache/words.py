@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 
 # U+FF01 to U+FF5E are ASCII in full width; one character stays one, so offsets stay. A list, for each code point below
 # 65,536: twice as fast to translate by as a dictionary, in which most characters are missed.
@@ -35,7 +35,9 @@ MARKS = {
 PAUSES = frozenset(",;:、…—")
 STOPS = frozenset(".!")
 _MARK = re.escape("".join(MARKS))
-_TOKEN = re.compile(rf"([{_SINGLE}]|{_WORD}|[^\s{_MARK}])")
+# A run of such characters, or one token of another kind; `split` gives, by turns, what stands before, the run or None,
+# the token or None.
+_TOKEN = re.compile(rf"([{_SINGLE}]+)|({_WORD}|[^\s{_MARK}])")
 _IS_SINGLE = re.compile(rf"[{_SINGLE}]")
 _RUNS = ((re.compile(r"\.{2,}|…+"), "…"), (re.compile(r"—{2,}"), "—"))
 
@@ -55,8 +57,7 @@ class Words:
     @classmethod
     def of(cls, text: str) -> Words:
         """Take a text apart."""
-        parts = _parts(text)
-        tokens, gaps = parts[1::2], parts[::2]
+        tokens, gaps = _parts(text)
         for k, raw in enumerate(gaps):
             if raw:
                 gaps[k] = _marks(raw) or (" " if 0 < k < len(tokens) and _pausing(tokens[k - 1], tokens[k]) else "")
@@ -65,8 +66,9 @@ class Words:
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """Where each token stands in the text (code points)."""
-        edges = [0, *accumulate(map(len, _parts(self.text)))]
-        return tuple(zip(edges[1::2], edges[2::2], strict=False))
+        tokens, gaps = _parts(self.text)
+        edges = [0, *accumulate(map(len, chain(*zip(gaps, (*tokens, ""), strict=True))))]
+        return tuple(zip(edges[1:-2:2], edges[2:-1:2], strict=True))
 
     def raw_gap(self, k: int) -> str:
         """The text of a gap."""
@@ -93,9 +95,19 @@ class Words:
         return "\0".join(self.tokens)
 
 
-def _parts(text: str) -> list[str]:
-    """What stands before the first token, it, what stands behind it, and so on; they are the text but for its width."""
-    return _TOKEN.split(text.translate(WIDTH))
+def _parts(text: str) -> tuple[list[str], list[str]]:
+    """The tokens, and what stands before each and behind the last; together the text but for its width."""
+    pieces = _TOKEN.split(text.translate(WIDTH))
+    tokens: list[str] = []
+    gaps: list[str] = []
+    for before, run, word in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
+        gaps.append(before)
+        if run:
+            tokens += run
+            gaps += [""] * (len(run) - 1)
+        else:
+            tokens.append(word)
+    return tokens, [*gaps, pieces[-1]]
 
 
 def _pausing(before: str, after: str) -> bool:

@@ -21,15 +21,17 @@ from rewriter.glossary import Glossary
 from rewriter.model.resolve import ModelChoice, resolve
 from rewriter.pieces import account, pieces
 from rewriter.pipeline import How, Means, check_seam, keep, rewrite_passage
+from rewriter.processes import Processes
 from rewriter.purse import MessageTokens, Purse
 from rewriter.records import Answer, Fix, Outcome, Passage, Record, Request, Transcript, Usage
 from rewriter.replays import CachedReplays
 from rewriter.settings import Settings, fingerprint, load_settings
 from rewriter.tokens import TokenCounter, counter_for
-from rewriter.work import Work, prepare
+from rewriter.work import Work, fixing, in_passages
 
 if TYPE_CHECKING:
     from rewriter.cache import PassageCache
+    from rewriter.fixes import FixedText
     from rewriter.model.limits import Line
     from rewriter.model.local import EmbeddedServer
     from rewriter.prompting import Style
@@ -154,6 +156,7 @@ class Rewriter:
         self.only_looks = False  # for an estimate: no cache is made where there is none
         self._turn = asyncio.Lock()
         self.purse = Purse(self.settings.max_cost, self.settings.max_tokens)
+        self.processes = Processes(self.settings.processes or 0)
 
     # --- life ---
 
@@ -166,7 +169,8 @@ class Rewriter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client, stop the embedded model, close the cache, leave the place or asker."""
+        """Close the client, stop the embedded model and other processes, close the cache, leave the place or asker."""
+        await self.processes.aclose()
         if self.place is not None:
             await self.place.aclose()
             self.place = None
@@ -289,6 +293,7 @@ class Rewriter:
             ladder=self.settings.ladder,
             stronger=(stronger, ask) if stronger else None,
             replays=self._replays(language),
+            compute=self.processes.call,
         )
 
     def _replays(self, language: str) -> CachedReplays | None:
@@ -296,7 +301,7 @@ class Rewriter:
         if cache is None or self.settings.similar == "off" or self.settings.refresh:
             return None
         before = time.time() if self.replays_before is None else self.replays_before
-        return CachedReplays(cache, self.choice.endpoint, self.style(language), before)
+        return CachedReplays(cache, self.choice.endpoint, self.style(language), before, self.processes.call)
 
     async def settle(self) -> None:
         """Take over into `calls` and `purse` what was used elsewhere."""
@@ -398,15 +403,20 @@ class Rewriter:
 
     def prepare(self, transcript: Transcript) -> Work:
         """Fixes and passages of a transcript, without any model call."""
+        return self._in_passages(transcript, self._fixing(transcript)(transcript.text))
+
+    async def aprepare(self, transcript: Transcript) -> Work:
+        """As `prepare`, the fixes by another process where this one has too much to do."""
+        fixed = await self.processes.call(self._fixing(transcript), transcript.text)
+        return self._in_passages(transcript, fixed)
+
+    def _fixing(self, transcript: Transcript) -> Callable[[str], FixedText]:
         language = self.language(transcript)
-        return prepare(
-            transcript,
-            policy=self.style(language).policy,
-            language=language,
-            glossary=self.glossary,
-            counter=self.counter,
-            budget=self.budget,
-        )
+        policy = self.style(language).policy
+        return fixing(transcript, policy=policy, language=language, glossary=self.glossary)
+
+    def _in_passages(self, transcript: Transcript, fixed: FixedText) -> Work:
+        return in_passages(transcript, fixed, counter=self.counter, budget=self.budget)
 
     async def stream(
         self, transcript: Transcript | str | Path, *, work: Work | None = None, watch: Watch | None = None
@@ -417,7 +427,7 @@ class Rewriter:
         at the same time share the calls. Raises ModelError where the endpoint refuses us or is down, BudgetExceeded
         where the purse is empty; what was answered stays in the cache.
         """
-        work = work or self.prepare(_transcript(transcript))
+        work = work or await self.aprepare(_transcript(transcript))
         means = self.means(self.language(work.transcript))
         previous: Outcome | None = None
         async for group in self._groups(work, means, watch or Watch()):
@@ -491,7 +501,7 @@ class Rewriter:
 
         Raises InputError, ModelError, GlossaryError, StyleError: each says what, where and the remedy.
         """
-        work = self.prepare(_transcript(transcript))
+        work = await self.aprepare(_transcript(transcript))
         return assemble(work, [o async for o in self.stream(work.transcript, work=work)], to=to)
 
 

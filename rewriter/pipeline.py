@@ -13,14 +13,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from rewriter import checks, prompting, traces
+from rewriter import prompting, traces
 from rewriter.errors import ModelUnavailable
 from rewriter.formats.cues import points
 from rewriter.glossary.reporting import totals
+from rewriter.judging import Rules, judged, judged_in_paragraphs
 from rewriter.model.stretches import put_back, stretches, without_invented
 from rewriter.model.unwrap import unwrap, without_context
 from rewriter.money import BATCH
 from rewriter.paragraphs import shown, with_paragraphs
+from rewriter.processes import Compute, here
 from rewriter.records import Answer, Outcome, Passage, Request, Status, TermCount, Usage, Verdict
 from rewriter.settings import Ladder
 from rewriter.tokens import TokenCounter
@@ -78,7 +80,8 @@ class Means:
     """What a passage needs on its way: the style, the terms, the counter, and who answers.
 
     `ask`, given a request and the ladder's rung, returns an answer and how it was come by: by a call, from a provider's
-    batch, or from the store, which costs nothing. `stronger` is a second such way and its model's name.
+    batch, or from the store, which costs nothing. `stronger` is a second such way and its model's name. `compute` is
+    where what takes the processor long is computed: given a function and its arguments, it gives what that gives.
     """
 
     style: Style
@@ -91,6 +94,7 @@ class Means:
     stronger: tuple[str, Ask] | None = None
     parameters: dict[str, object] = field(default_factory=lambda: {"temperature": 0})
     replays: Replays | None = None
+    compute: Compute = here
 
 
 # --- the ladder ------------------------------------------------------------------------------------------------------
@@ -285,7 +289,7 @@ async def _tried(attempt: _Attempt, request: Request, rung: str, ask: Ask, means
     name = request.model + BATCH if how == "batch" else request.model
     booked[name] = booked.get(name, Usage()) + answer.usage
     attempt.truncated = answer.finish == "length"
-    attempt.draft, attempt.verdict = _judged(answer.text, attempt, means)
+    attempt.draft, attempt.verdict = await _judged(answer.text, attempt, means)
     return how
 
 
@@ -297,10 +301,10 @@ def _within_limit(answer: Answer, request: Request) -> Answer:
     return answer.model_copy(update={"text": answer.text[:most], "finish": "length"})
 
 
-def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]:
+async def _judged(answer: str, attempt: _Attempt, means: Means) -> tuple[str, Verdict]:
     """The draft in an answer and its verdict; one that rewrote its context too is judged without that."""
-    draft = with_paragraphs(unwrap(answer, attempt.text), attempt.text)
-    verdict = judge(attempt.text, draft, means)
+    draft = unwrap(answer, attempt.text)
+    draft, verdict = await means.compute(judged_in_paragraphs, attempt.text, draft, _rules(attempt.text, draft, means))
     if not verdict.accepted and (own := without_context(draft, attempt.context, attempt.text)) != draft:
         again = judge(attempt.text, own, means)
         if again.accepted:
@@ -316,15 +320,12 @@ def request_for(model: str, messages: Messages, tokens: int, means: Means) -> Re
 
 def judge(source: str, draft: str, means: Means) -> Verdict:
     """The checker's verdict under the style's policy."""
+    return judged(source, draft, _rules(source, draft, means))
+
+
+def _rules(source: str, draft: str, means: Means) -> Rules:
     terms = means.glossary.within(source, draft)
-    return checks.check(
-        source,
-        draft,
-        style=means.style.name,
-        policy=means.style.policy,
-        glossary=terms if terms.canonicals() else None,
-        lang=means.language,
-    )
+    return Rules(means.style.name, means.style.policy, means.language, terms if terms.canonicals() else None)
 
 
 def _halves(start: int, text: str, means: Means) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rewriter.cache import Accepted, request_key, scope_of
 from rewriter.errors import CacheError
+from rewriter.processes import Compute, here
 from rewriter.records import Answer, Request
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ class CachedReplays:
     would end otherwise than one that was not.
     """
 
-    def __init__(self, cache: PassageCache, endpoint: str, style: Style, before: float) -> None:
+    def __init__(
+        self, cache: PassageCache, endpoint: str, style: Style, before: float, compute: Compute = here
+    ) -> None:
         self._cache, self._endpoint, self._style, self._before = cache, endpoint, style, before
+        self._compute = compute
         # `correct` keeps what was said, 嗯 and um too; the other styles leave them out
         self._drops = style.policy not in {"correct", "strict"}
         self._accepted: list[Accepted] = []
@@ -40,7 +44,9 @@ class CachedReplays:
             return None
         try:
             scope = self._scope(request, hints)
-            found = await self._cache.areplay(scope, text, judge, drops_hesitations=self._drops, before=self._before)
+            found = await self._cache.areplay(
+                scope, text, judge, drops_hesitations=self._drops, before=self._before, compute=self._compute
+            )
         except CacheError as error:
             self._tell(error)
             return None

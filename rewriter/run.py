@@ -25,7 +25,7 @@ from rewriter.history import Observer
 from rewriter.journal import BATCHES, JOURNAL, Journal
 from rewriter.past import Past
 from rewriter.pipeline import Means, first_request
-from rewriter.records import Outcome, Passage, Usage
+from rewriter.records import Outcome, Passage, Transcript, Usage
 from rewriter.settings import fingerprint
 from rewriter.work import Work
 
@@ -287,7 +287,7 @@ class Run:
                 journal.add("resumed", file=name, bytes=len(data))
                 self.progress.done(old, source.size)
                 return old
-            work = self._prepared(source, data)
+            work = await self.rewriter.aprepare(self._transcript(source, data))
         except InputError as error:
             journal.add("file", file=name, failed=str(error))
             logs.event("failed", file=name, why=str(error))
@@ -307,7 +307,7 @@ class Run:
         data = self._bytes(source)
         if self._finished_before(source, self._identity(data)[1]) is not None:
             return None
-        return self._prepared(source, data)
+        return self.rewriter.prepare(self._transcript(source, data))
 
     def knows(self, source: Source, work: Work, passage: Passage) -> bool:
         """Whether the journal has the passage's outcomes."""
@@ -326,11 +326,11 @@ class Run:
         digest = hashlib.sha256(data).hexdigest()
         return digest, fingerprint({"input": digest, "run": self._settings, "to": self.to})
 
-    def _prepared(self, source: Source, data: bytes) -> Work:
+    def _transcript(self, source: Source, data: bytes) -> Transcript:
         transcript = formats.read_bytes(data, name=source.name, format=None)
         if self.to:  # what cannot be written is not worth asking for
             formats.write(transcript, (), to=self.to)
-        return self.rewriter.prepare(transcript)
+        return transcript
 
     def _finished_before(self, source: Source, identity: str) -> dict[str, Any] | None:
         """A finished file's entry, where its output still stands; otherwise its passages are looked for again."""

@@ -44,7 +44,9 @@ class Settings(Record):
     at most; `max_cost` (US dollars) and `max_tokens` (input and output) are what one run may spend. `engine` says where
     passages are rewritten: here, through a provider's batch interface, or on a Ray cluster at `address` with so many
     `workers` (None: one for each of its CPUs). Of a batch one asks every `poll` seconds how it stands; `repair` says
-    whether what it left to be mended goes into another batch or is asked live.
+    whether what it left to be mended goes into another batch or is asked live. `processes` is how many processes beside
+    this one judge drafts, at most, where it has too much to do (None: the command takes what the machine has, Python
+    code none).
     """
 
     style: str = "clean"
@@ -72,6 +74,7 @@ class Settings(Record):
     workers: int | None = Field(default=None, ge=1)
     repair: Literal["batch", "live"] = "batch"
     poll: float = Field(default=30.0, gt=0)
+    processes: int | None = Field(default=None, ge=0)
 
 
 def load_settings(given: dict[str, Any], folder: Path | None = None) -> Settings:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rewriter import fixes
@@ -72,15 +73,24 @@ def prepare(
     transcript: Transcript, *, policy: str, language: str, glossary: Glossary, counter: TokenCounter, budget: int
 ) -> Work:
     """Fix what the policy lets go in the transcript's text, and split it into passages of at most `budget` tokens."""
-    text = transcript.text
-    fixed = fixes.fix(
-        text,
+    fixed = fixing(transcript, policy=policy, language=language, glossary=glossary)(transcript.text)
+    return in_passages(transcript, fixed, counter=counter, budget=budget)
+
+
+def fixing(transcript: Transcript, *, policy: str, language: str, glossary: Glossary) -> Callable[[str], FixedText]:
+    """What fixes the transcript's text; it can be pickled."""
+    return partial(
+        fixes.fix,
         lang=language,
         style=policy,
-        hits=glossary.certain_hits(text),
+        hits=glossary.certain_hits(transcript.text),
         protect=_outside(transcript),
         join_lines=not transcript.timed,
     )
+
+
+def in_passages(transcript: Transcript, fixed: FixedText, *, counter: TokenCounter, budget: int) -> Work:
+    """The fixed text split into passages."""
     spans = [(fixed.to_fixed(s.start), fixed.to_fixed(s.end), s.speaker) for s in transcript.segments]
     where = regions(fixed.text, [span for span in spans if span[0] < span[1]])
     passages = tuple(split(fixed.text, budget=budget, counter=counter, regions=where))

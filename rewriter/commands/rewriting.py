@@ -37,6 +37,9 @@ ONLY_WITH = {"repair": "provider-batch", "poll": "provider-batch", "address": "r
 @click.option("--poll", type=float, metavar="SECONDS", help="With provider-batch: how often to look (30).")
 @click.option("--address", metavar="ADDRESS", help="With --engine ray: the cluster; auto for the one that runs here.")
 @click.option("--workers", type=int, metavar="N", help="With --engine ray: so many; one for each CPU if not given.")
+@click.option(
+    "--processes", type=int, metavar="N", help="Judge drafts in so many processes beside this one, at most; 0 for none."
+)
 @click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
 @click.option("--report", is_flag=True, help="Write report.html too: what became of every passage, side by side.")
@@ -68,6 +71,7 @@ def rewrite(
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
     from rewriter.logs import log_to
+    from rewriter.processes import usual
     from rewriter.progress import progress
     from rewriter.run import Run, stop_on_signals
 
@@ -77,6 +81,8 @@ def rewrite(
     if dry_run:
         return print_estimate(plan(rewriter, sources), as_json)
     choice = rewriter.choice
+    if rewriter.settings.processes is None:
+        rewriter.processes.most = usual()
 
     async def go() -> tuple[int, Run]:
         async with rewriter:

@@ -24,7 +24,7 @@ from rewriter.records import Hit
 Paths = Sequence[Path | str] | Path | str
 
 # Texts whose matches are held: more than a run has passages in the making.
-MATCHES_HELD = 1024
+MATCHES_HELD = 4096
 
 
 class Occurring:
