@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from rewriter.atomic import need_folder
-from rewriter.errors import OutputError
+from rewriter.errors import OutputError, UsageError
 
 logger = logging.getLogger("rewriter")
 logger.addHandler(logging.NullHandler())
 
-_WARNINGS = frozenset({"retry", "rate_limit", "kept", "failed", "notice", "stopped"})
+_WARNINGS = frozenset({"retry", "rate_limit", "kept", "failed", "set_aside", "notice", "stopped"})
+_ERRORS = frozenset({"run_failed"})
+STDERR = "-"
 
 
 def event(kind: str, **facts: Any) -> None:
     """Log one event; `facts` are JSON-serialisable."""
     name = kind.replace(" ", "_")
-    level = logging.WARNING if name in _WARNINGS else logging.INFO
+    level = logging.ERROR if name in _ERRORS else logging.WARNING if name in _WARNINGS else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(level, name, extra={"facts": facts})
 
@@ -66,24 +68,31 @@ class _File(logging.FileHandler):
             self.troubles.append(f"{self.baseFilename}: the log is not whole: {reason}.")
 
 
+def _opened(path: str, troubles: list[str]) -> _File:
+    if not path:  # a shell's variable that is not set
+        raise UsageError("--log-file has an empty name.", remedy="Name a file, or leave the option out.")
+    need_folder(Path(path).parent, "Choose another --log-file.")
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return _File(path, troubles)
+    except OSError as error:
+        raise OutputError(
+            f"the log cannot be written: {error.strerror}.", where=path, remedy="Choose another --log-file."
+        ) from None
+
+
 @contextmanager
 def log_to(path: str | None) -> Iterator[list[str]]:
-    """Append events to a file while the block runs; None: nowhere. Raises OutputError where it cannot be opened.
+    """Append events to a file while the block runs; None: nowhere, "-": to standard error.
 
-    The list holds, at the end, one sentence where the file could not take everything.
+    The list holds, at the end, one sentence where the file could not take everything. Raises UsageError for an empty
+    name and OutputError where the file cannot be opened.
     """
     troubles: list[str] = []
     if path is None:
         yield troubles
         return
-    need_folder(Path(path).parent, "Choose another --log-file.")
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handler = _File(path, troubles)
-    except OSError as error:
-        raise OutputError(
-            f"the log cannot be written: {error.strerror}.", where=path, remedy="Choose another --log-file."
-        ) from None
+    handler = logging.StreamHandler(sys.stderr) if path == STDERR else _opened(path, troubles)
     handler.setFormatter(JsonLines())
     level = logger.level
     logger.addHandler(handler)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rewriter import logs
 from rewriter.money import Chosen
 from rewriter.records import Outcome
 from rewriter.report.visible import on_one_line
@@ -32,11 +34,14 @@ class Plain:
         self._price = Price(choice)
 
     def __enter__(self) -> Plain:
+        self._troubles = _Troubles(self)
+        logs.logger.addHandler(self._troubles)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        logs.logger.removeHandler(self._troubles)
 
     def begin(self, files: int, size: int) -> None:
         self.files, self.size = files, size
@@ -86,6 +91,10 @@ class Plain:
     def note(self, text: str) -> None:
         print(on_one_line(text), file=sys.stderr, flush=True)
 
+    def trouble(self, cause: str) -> None:
+        """The first call that failed so and is made again."""
+        self._say(on_one_line(f"A call failed: {cause}. It is tried again, as others are that fail so."))
+
     def _say(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
@@ -95,6 +104,20 @@ def _lasting(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+class _Troubles(logging.Handler):
+    """Tells the first try of each sort that failed: without a word, a run that waits for an endpoint seems to hang."""
+
+    def __init__(self, shown: Plain) -> None:
+        super().__init__(logging.WARNING)
+        self._shown, self._told = shown, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = getattr(record, "facts", {})
+        if record.getMessage() == "retry" and facts["sort"] not in self._told:
+            self._told.add(facts["sort"])
+            self._shown.trouble(facts["cause"].rstrip("."))
 
 
 class Live(Plain):
@@ -111,11 +134,13 @@ class Live(Plain):
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task("", state="", total=None)
         self._bar.start()
+        super().__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        super().__exit__(kind, error, trace)
         self._bar.stop()
 
     def outcome(self, outcome: Outcome) -> None:

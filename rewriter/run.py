@@ -178,6 +178,7 @@ class Run:
                 await self.rewriter.settle()
                 self._pay_the_rest(journal)
             except RewriterError as error:
+                logs.event("run_failed", exit=error.exit_code, why=str(error))
                 with suppress(OutputError):
                     journal.add("end", at=_now(), exit=error.exit_code, stopped=True, why=str(error))
                 raise

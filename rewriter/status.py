@@ -21,6 +21,9 @@ from rewriter.summary import Spent, dump, total
 # works on, those that wait for room there, and the requests of both.
 BATCH_COUNTS = ("collected", "answered", "failed", "with_provider", "waiting", "requests_open")
 
+# Failed files that are named for a person.
+SHOWN = 8
+
 State = Literal["running", "stopped", "finished"]
 
 
@@ -29,8 +32,8 @@ class RunStatus(Record):
     it or found finished. `passages` counts outcomes by status, of files finished and not; `passages_in_all` is what the
     files begun have, and for the rest by their size. `rate` is passages a second and `left` seconds, of the execution
     that is running (None where none is). `spent` is what all executions paid and `cost` that in dollars, None where a
-    price is not known. `why` says why a run stopped. `batches` counts those at a provider and their requests (see
-    BATCH_COUNTS); empty where the run has none.
+    price is not known. `failures` says by file why it could not be read, `why` why a run stopped. `batches` counts
+    those at a provider and their requests (see BATCH_COUNTS); empty where the run has none.
     """
 
     folder: str
@@ -41,6 +44,7 @@ class RunStatus(Record):
     files: int
     files_done: int
     files_failed: int
+    failures: dict[str, str]
     passages: dict[str, int]
     passages_in_all: int
     usage: Usage
@@ -69,7 +73,7 @@ class _Seen:
     before: dict[str, dict[str, Any]] = field(default_factory=dict)  # finished by earlier executions
     resumed: tuple[int, int] = (0, 0)  # passages and bytes of those among them that this execution found finished
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
     begun: dict[str, dict[str, Any]] = field(default_factory=dict)
     open: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
 
@@ -92,7 +96,7 @@ class _Seen:
             self.open.setdefault(file, {})[event["key"]] = event["outcomes"]
             self.now += 1
         elif kind == "file" and "failed" in event:
-            self.failed.add(file)
+            self.failed[file] = event["failed"]
         elif kind == "file":
             self.done[file] = event
             self.open.pop(file, None)
@@ -103,7 +107,7 @@ class _Seen:
         """A new execution: it may have other inputs, and with other settings nothing half-done is of use to it."""
         self.now, self.exit, self.stopped, self.why = 0, None, True, ""
         self.before |= self.done
-        self.done, self.begun, self.failed, self.resumed = {}, {}, set(), (0, 0)
+        self.done, self.begun, self.failed, self.resumed = {}, {}, {}, (0, 0)
         if settings != self.settings:
             self.open = {}
         self.settings = settings
@@ -135,6 +139,7 @@ def status(folder: Path) -> RunStatus:
         files=seen.files,
         files_done=len(seen.done),
         files_failed=len(seen.failed),
+        failures=seen.failed,
         passages=counts,
         passages_in_all=in_all,
         usage=total(seen.paid),
@@ -197,6 +202,9 @@ def lines(found: RunStatus) -> list[str]:
         f"passages: {done} of {found.passages_in_all}: {counts or 'none yet'}",
         f"tokens: {found.usage.input} in, {found.usage.output} out in {found.usage.calls} calls, {price}",
     ]
+    said += [on_one_line(f"failed: {why}") for why in list(found.failures.values())[:SHOWN]]
+    if found.files_failed > SHOWN:
+        said.append(f"... and {found.files_failed - SHOWN} more that failed: see --json")
     if found.batches:
         b = found.batches
         said.append(

@@ -77,6 +77,8 @@ MISTAKES = [
     ("rewrite talk.txt -o talk.txt", 1, ["talk.txt: this is a file", "-o"]),
     ("rewrite talk.txt -o talk.txt/out/x", 1, ["rewriter: talk.txt: this is a file", "-o"]),
     ("rewrite talk.txt -o out --log-file talk.txt/log", 1, ["rewriter: talk.txt: this is a file", "--log-file"]),
+    ("rewrite talk.txt -o out --log-file=", 2, ["--log-file has an empty name"]),
+    ("rewrite talk.txt --out=", 2, ["-o has an empty name"]),
     ("status talk.txt", 1, ["talk.txt: there is no run"]),
     ("rewrite talk.txt -o .", 2, ["overwrite its own input"]),
     ("rewrite talk.txt -o out --base-url nonsense", 1, ["base URL", "http://"]),

@@ -248,6 +248,55 @@ def test_a_log_that_cannot_be_written_is_said_before_anything_is_asked(tmp_path:
     assert done.returncode == 1 and b"--log-file" in done.stderr and server.requests == []
 
 
+def test_the_log_tells_what_ended_a_run(tmp_path: Path) -> None:
+    """To a file, or to standard error with everything else off."""
+    arguments = [str(folder_of(tmp_path, 1, 4)), "-o", str(tmp_path / "out"), "--model", "m", "-q", "--no-cache"]
+    with FaultyServer(api_key="another") as server:
+        environment = {**os.environ, "OPENAI_API_KEY": "sk-none-at-all", "OPENAI_BASE_URL": server.base_url}
+        for log in (str(tmp_path / "log"), "-"):
+            command = [*COMMAND, *arguments, "--log-file", log]
+            done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+            assert done.returncode == 1
+            said = done.stderr if log == "-" else Path(log).read_text(encoding="utf-8")
+            last = [json.loads(line) for line in said.splitlines() if line.startswith("{")][-1]
+            assert (last["event"], last["level"], last["exit"]) == ("run_failed", "error", 1)
+            assert last["why"] and last["why"] in done.stderr and "sk-none-at-all" not in said
+    assert not Path("-").exists()
+
+
+def test_a_run_that_waits_for_its_endpoint_says_so_once_for_each_cause(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 2, 24)
+    with FaultyServer(script=["500", "500", "reset_mid", "500"]) as server:
+        process = start(server, folder, tmp_path / "out", "--no-cache")
+        _, said = process.communicate(timeout=60)
+    told = [line for line in said.decode().splitlines() if line.startswith("A call failed: ")]
+    assert process.returncode == 0 and len(told) == 2 and sum("status 500" in line for line in told) == 1
+    with FaultyServer(script=["500"]) as server:
+        process = start(server, folder, tmp_path / "quiet", "--no-cache", "-q")
+        assert process.communicate(timeout=60)[1] == b""
+
+
+def test_files_that_failed_are_named_by_the_status_and_at_the_end_of_many(tmp_path: Path) -> None:
+    from rewriter.status import lines, status
+
+    folder, out = folder_of(tmp_path, 2, 4), tmp_path / "out"
+    for n in range(10):
+        (folder / f"empty{n}.txt").write_text("")
+    with FaultyServer() as server:
+        process = start(server, folder, out, "-q")
+        printed, _ = process.communicate(timeout=60)
+    found = status(out)
+    assert (process.returncode, found.files_failed, len(found.failures)) == (1, 10, 10)
+    assert "the file is empty" in found.failures["empty0.txt"]
+    shown = [line for line in lines(found) if line.startswith("failed: ")]
+    assert len(shown) == 8 and shown[0].startswith(f"failed: {folder}/empty0.txt: the file is empty")
+    assert "... and 2 more that failed: see --json" in lines(found)
+    assert (
+        f"{folder}/empty0.txt: the file is empty" in printed.decode()
+        and "... and 2 more that failed" in printed.decode()
+    )
+
+
 # --- the journal of a large run --------------------------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ ONLY_WITH = {"repair": "provider-batch", "poll": "provider-batch", "address": "r
 @click.option("--to", metavar="FORMAT", help="Write another format: txt, md, srt, vtt, ass, json.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; call no model, write nothing.")
 @click.option("--report", is_flag=True, help="Write report.html too: what became of every passage, side by side.")
-@click.option("--log-file", metavar="FILE", help="Append what happens to a file, one JSON object a line.")
+@click.option("--log-file", metavar="FILE", help="Append what happens, one JSON object a line; -: to standard error.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only what you must know.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def rewrite(
@@ -75,6 +75,8 @@ def rewrite(
     from rewriter.progress import progress
     from rewriter.run import Run, stop_on_signals
 
+    if not out:  # a shell's variable that is not set; it would be the current folder
+        raise click.UsageError("-o has an empty name; . is the current folder")
     rewriter = rewriter_from(options)
     refuse_idle(options, rewriter.settings.engine)
     sources = discover(inputs, rewriter.tell)
@@ -160,6 +162,9 @@ def print_summary(summary: dict[str, Any], out: str) -> None:
         click.echo(text, err=True)
     if summary["terms"]:
         click.echo(f"terms: {term_counts(summary['terms'])}")
+    if len(summary["reports"]) > SHOWN:  # of a few files it still stands above
+        failures = [on_one_line(report["failed"]) for report in summary["reports"] if "failed" in report]
+        print_some(failures, "more that failed", out)
     if kept := summary["passages"]["kept"]:
         click.echo(f"{kept} passage(s) kept as they were said; `rewriter report {out}` shows why.")
     print_some(
