@@ -12,6 +12,7 @@ in a process of its own. Everything is written to a temporary folder (TMPDIR) an
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -61,15 +62,18 @@ def command(folder: Path, out: Path, cache: Path, url: str, *more: str) -> list[
 
 
 def memory_of(process: subprocess.Popen[bytes], found: list[tuple[float, int]]) -> None:
-    """Resident megabytes of a process while it runs, mapped files included, with the seconds since the beginning."""
+    """Resident megabytes of a process and those it started, mapped files included, and the seconds since it began."""
     began = time.monotonic()
     while process.poll() is None:
-        try:
-            _, resident, *_ = map(int, Path(f"/proc/{process.pid}/statm").read_text().split())
-        except (OSError, IndexError, ValueError):
-            return
-        found.append((time.monotonic() - began, resident * resource.getpagesize() // 1_000_000))
+        with contextlib.suppress(OSError, IndexError, ValueError):  # one of them has just ended
+            started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            pages = sum(map(_pages, [str(process.pid), *started]))
+            found.append((time.monotonic() - began, pages * resource.getpagesize() // 1_000_000))
         time.sleep(EVERY)
+
+
+def _pages(process: str) -> int:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1])
 
 
 def memory(talk: str, tmp: Path, megabytes: int, more: list[str]) -> None:
