@@ -137,6 +137,32 @@ def test_a_killed_run_has_paid_for_what_workers_were_answered(cluster: Any, tmp_
     assert len(server.requests) - CONCURRENCY <= calls <= len(server.requests)
 
 
+SIGNALLED = """
+import os, ray, signal
+real = ray.init
+def init(*given, **named):
+    if {moment!r} == "in":
+        os.kill(os.getpid(), signal.SIGTERM)  # Ray's handler is another's already
+    real(*given, **named)
+    os.kill(os.getpid(), signal.SIGTERM)
+ray.init = init
+from rewriter.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["in", "after"])
+def test_a_signal_while_the_cluster_is_joined_ends_it_with_our_code(cluster: Any, tmp_path: Path, moment: str) -> None:
+    """Ray would end the process by itself, with a code of its own."""
+    with FaultyServer() as server:
+        options = ["--engine", "ray", "--address", cluster.address, "--base-url", server.base_url, "--model", "m"]
+        arguments = ["rewrite", str(folder_of(tmp_path, 1, 4)), "-o", str(tmp_path / "out"), *options]
+        command = [sys.executable, "-c", SIGNALLED.format(moment=moment), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr
+    assert "rewriter: interrupted" in done.stderr and server.requests == []
+
+
 def test_one_budget_for_all_workers_and_the_same_command_goes_on(cluster: Any, tmp_path: Path) -> None:
     folder, out = folder_of(tmp_path, 4, 16), tmp_path / "ray"
     with FaultyServer() as server:

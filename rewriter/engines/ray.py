@@ -12,8 +12,10 @@ import asyncio
 import base64
 import contextlib
 import os
+import signal
 import socket
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Iterator, Mapping
@@ -313,7 +315,7 @@ class RayPlace:
 
         Raises UsageError where there is no cluster at the address, or one whose workers would rewrite otherwise.
         """
-        ray = _ray()
+        ray = await asyncio.to_thread(_ray)  # a signal in the second that it takes is not raised in, and lost with, it
         settings = self._rewriter.settings
         if self._rewriter.choice.embedded:
             raise UsageError(
@@ -447,13 +449,27 @@ def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         _knock(address)
-        ray.init(address=address, namespace="rewriter", log_to_driver=False, logging_level="ERROR")
+        with _own_sigterm():
+            ray.init(address=address, namespace="rewriter", log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise UsageError(
             f"there is no Ray cluster at {address}: {said}",
             remedy="Start one with `ray start --head`, or leave --address out to use this machine.",
         ) from None
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray answers SIGTERM by ending the process with codes of its own, from its start on. Ours is put back after it."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str | None) -> None:
