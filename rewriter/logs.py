@@ -24,6 +24,7 @@ logger.addHandler(logging.NullHandler())
 _WARNINGS = frozenset({"retry", "rate_limit", "kept", "failed", "set_aside", "notice", "stopped"})
 _ERRORS = frozenset({"run_failed"})
 STDERR = "-"
+_BEGINS = b'{"at": "'  # every line; see JsonLines
 
 
 def event(kind: str, **facts: Any) -> None:
@@ -74,11 +75,21 @@ def _opened(path: str, troubles: list[str]) -> _File:
     need_folder(Path(path).parent, "Choose another --log-file.")
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if not _may_be_a_log(Path(path)):
+            raise UsageError("this is a file, and no log.", where=path, remedy="Choose another --log-file.")
         return _File(path, troubles)
     except OSError as error:
         raise OutputError(
             f"the log cannot be written: {error.strerror}.", where=path, remedy="Choose another --log-file."
         ) from None
+
+
+def _may_be_a_log(path: Path) -> bool:
+    """Not a transcript or a journal that was named by mistake: it would be spoilt."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_BEGINS)) in {b"", _BEGINS}
 
 
 @contextmanager

@@ -78,6 +78,7 @@ MISTAKES = [
     ("rewrite talk.txt -o talk.txt/out/x", 1, ["rewriter: talk.txt: this is a file", "-o"]),
     ("rewrite talk.txt -o out --log-file talk.txt/log", 1, ["rewriter: talk.txt: this is a file", "--log-file"]),
     ("rewrite talk.txt -o out --log-file=", 2, ["--log-file has an empty name"]),
+    ("rewrite talk.txt -o out --log-file talk.txt", 2, ["talk.txt: this is a file, and no log"]),
     ("rewrite talk.txt --out=", 2, ["-o has an empty name"]),
     ("status talk.txt", 1, ["talk.txt: there is no run"]),
     ("rewrite talk.txt -o .", 2, ["overwrite its own input"]),
@@ -205,6 +206,24 @@ def test_estimate_counts_what_a_run_then_asks(capsys: pytest.CaptureFixture[str]
     after = json.loads(run(capsys, "estimate", "talk.txt", "--json")[1])
     assert (after["cached"], after["input"], after["output"]) == (before["passages"], 0, 0)
     assert before["cost"] is None and "no price for m" in run(capsys, "estimate", "talk.txt")[1]
+
+
+def test_a_long_estimate_says_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rewriter.progress.PLAIN_EVERY", 0.0)
+    Path("other.txt").write_text(talk(2), encoding="utf-8")
+    code, out, err = run(capsys, "estimate", "talk.txt", "other.txt", "--json")
+    assert code == 0 and json.loads(out)["files"] == 2 and err == "0/2 files\n1/2 files\n"
+
+
+def test_a_log_is_appended_to(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
+    Path("log").touch()  # as a tool that rotates logs leaves it
+    for _ in range(2):
+        run(capsys, "rewrite", "talk.txt", "-o", "out", "-q", "--log-file", "log")
+    lines = [json.loads(line)["event"] for line in Path("log").read_text(encoding="utf-8").splitlines()]
+    assert lines.count("run_start") == lines.count("run_end") == 2
+    assert run(capsys, "rewrite", "talk.txt", "-o", "out", "-q", "--log-file", "out/run.jsonl")[0] == 2
 
 
 def test_split_covers_the_text(capsys: pytest.CaptureFixture[str]) -> None:

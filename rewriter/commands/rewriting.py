@@ -72,7 +72,7 @@ def rewrite(
     from rewriter.formats import discover
     from rewriter.logs import log_to
     from rewriter.processes import usual
-    from rewriter.progress import progress
+    from rewriter.progress import counted, progress
     from rewriter.run import Run, stop_on_signals
 
     if not out:  # a shell's variable that is not set; it would be the current folder
@@ -81,7 +81,7 @@ def rewrite(
     refuse_idle(options, rewriter.settings.engine)
     sources = discover(inputs, rewriter.tell)
     if dry_run:
-        return print_estimate(plan(rewriter, sources), as_json)
+        return print_estimate(plan(rewriter, counted(sources)), as_json)
     choice = rewriter.choice
     if rewriter.settings.processes is None:
         rewriter.processes.most = usual()
@@ -198,9 +198,10 @@ def estimate(inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Passages, tokens and cost of rewriting, from the real input, with the cache taken into account."""
     from rewriter.estimate import estimate as plan
     from rewriter.formats import discover
+    from rewriter.progress import counted
 
     rewriter = rewriter_from(options)
-    return print_estimate(plan(rewriter, discover(inputs, rewriter.tell)), as_json)
+    return print_estimate(plan(rewriter, counted(discover(inputs, rewriter.tell))), as_json)
 
 
 def print_estimate(plan: dict[str, Any], as_json: bool) -> int:
