@@ -34,9 +34,9 @@ STDIN_COPY = "stdin.input"
 OWN_FILES = frozenset({JOURNAL, SUMMARY, STDIN_COPY, BATCHES})
 EXIT_OK, EXIT_FAILED, EXIT_KEPT = 0, 1, 3
 
-# Code points of all files begun and not finished, before another one is begun: a hundred talks of an hour, which take
-# about 100 MB with their outcomes. One file may be larger.
-OPEN_CHARACTERS = 3_000_000
+# Code points of all files begun and not finished, before another one is begun: some sixty talks of an hour, which take
+# about 70 MB with their outcomes. One file may be larger.
+OPEN_CHARACTERS = 2_000_000
 
 # Files in one trace with their run; of more, each has a trace of its own. A talk of an hour makes about a hundred
 # spans, and 10,000 in a trace are what its receivers and their pages bear.

@@ -100,7 +100,7 @@ class Glossary:
 
     def match(self, text: str, *, sound: bool = True) -> list[Hit]:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
-        return list(self._matched(text, sound and len(self) > 0))
+        return list(self._matched(text, sound)) if len(self) else []
 
     @cached_property
     def _matched(self) -> Callable[[str, bool], tuple[Hit, ...]]:
