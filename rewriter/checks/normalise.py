@@ -228,8 +228,8 @@ class Tokens:
         return (self.start(start), self.end(end - 1))
 
 
-# A source is judged against several drafts, one after the other: the tokens of this many are kept, some 70 bytes for each
-# code point, and of none longer than so many code points.
+# A source is judged against several drafts, one after the other. The tokens of this many are kept, 70 bytes for each
+# code point, and of none that is longer than so many.
 _KEPT, _LONGEST_KEPT = 32, 10_000
 _kept: OrderedDict[str, Tokens] = OrderedDict()
 
