@@ -163,6 +163,7 @@ async def _rewrite_halves(
 
 
 async def _ask_and_repair(attempt: _Attempt, means: Means, repairs: int) -> None:
+    await means.glossary.listen(attempt.text, means.compute)
     messages, hints = question(attempt.text, attempt.context, attempt.loose, means)
     request = request_for(means.model, messages, attempt.tokens, means)
     if await _replay(attempt, request, hints, means):

@@ -20,6 +20,7 @@ from computed import bad_number, killed, printed
 from faulty_server import FaultyServer, passage_between_markers
 from rewriter import processes
 from rewriter.errors import InputError
+from rewriter.glossary import Glossary
 from rewriter.judging import Rules, judged_in_paragraphs
 from rewriter.processes import Processes
 from talks import talk
@@ -69,6 +70,24 @@ async def test_a_verdict_is_the_same_in_either_place(beside: Processes) -> None:
         there = await beside.call(judged_in_paragraphs, source, draft, RULES)
         assert beside.computed == before + 1
         assert there == judged_in_paragraphs(source, draft, RULES)
+
+
+async def test_terms_are_the_same_in_either_place(beside: Processes, tmp_path: Path) -> None:
+    """A glossary's files are read there too; where they were changed meanwhile, what was loaded here counts."""
+    path = tmp_path / "terms.yaml"
+    path.write_text("terms: [{canonical: 智源, aliases: [志源]}, PaddlePaddle]", encoding="utf-8")
+    text = "志源和志愿都讲了 Pedal-Pedal 的进展，智源没有。"
+    here = Glossary.load(path)
+    before = beside.computed
+    await here.listen(text, beside.call)
+    assert beside.computed == before + 1
+    assert here.match(text) == Glossary.load(path).match(text) != []
+    path.write_text("terms: [{canonical: 完全不同}]", encoding="utf-8")
+    fresh = Glossary.from_terms([{"canonical": "智源", "aliases": ["志源"]}, "PaddlePaddle"])
+    await beside.call(operator.add, 1, 1)
+    other = talk(1) + text
+    await here.listen(other, beside.call)
+    assert here.match(other) == fresh.match(other) != []
 
 
 async def test_what_a_call_raises_is_raised_here(beside: Processes) -> None:

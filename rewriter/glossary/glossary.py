@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from rewriter.errors import GlossaryError
 from rewriter.glossary.exact import Exact, Place
@@ -20,6 +24,9 @@ from rewriter.glossary.store import Kept, keep, load, place_of
 from rewriter.glossary.table import Table
 from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
 from rewriter.records import Hit
+
+if TYPE_CHECKING:
+    from rewriter.processes import Compute
 
 Paths = Sequence[Path | str] | Path | str
 
@@ -48,6 +55,8 @@ class Glossary:
     def __init__(self, terms: Iterable[Term] = ()) -> None:
         self._table = Table.of(terms)
         self._kept: Kept | None = None
+        self._files: tuple[str, ...] = ()  # it was loaded from
+        self._held: OrderedDict[tuple[str, bool], tuple[Hit, ...]] = OrderedDict()
 
     @classmethod
     def empty(cls) -> Glossary:
@@ -62,13 +71,15 @@ class Glossary:
         """
         place = place_of(_listed(paths))
         if place is not None and (kept := load(place)) is not None:
-            return cls._of(kept)
-        problems: Problems = []
-        terms = merge(_entries(paths, problems), problems)
-        _raise_first(problems)
-        glossary = cls(terms)
-        if place is not None:
-            keep(place, Kept(glossary._table, glossary._exact, glossary._sound.to_parts(), glossary.digest))
+            glossary = cls._of(kept)
+        else:
+            problems: Problems = []
+            terms = merge(_entries(paths, problems), problems)
+            _raise_first(problems)
+            glossary = cls(terms)
+            if place is not None:
+                keep(place, Kept(glossary._table, glossary._exact, glossary._sound.to_parts(), glossary.digest))
+        glossary._files = tuple(map(str, _listed(paths)))
         return glossary
 
     @classmethod
@@ -102,10 +113,26 @@ class Glossary:
         """Every place where a term, or a way it is misheard, occurs, in order; spans are code points of `text`."""
         return list(self._matched(text, sound)) if len(self) else []
 
-    @cached_property
-    def _matched(self) -> Callable[[str, bool], tuple[Hit, ...]]:
+    async def listen(self, text: str, compute: Compute) -> None:
+        """Have the terms of a text found by `compute`, by sound too, and hold them until they are asked for.
+
+        Only a glossary that was loaded from files can be had elsewhere too; any other finds them when it is asked.
+        """
+        if self._files and len(self) and (text, True) not in self._held:
+            _known[self.digest] = self
+            self._hold((text, True), await compute(_heard, self._files, self.digest, text))
+
+    def _matched(self, text: str, sound: bool) -> tuple[Hit, ...]:
         """A passage is looked through for its prompt, and again when its rewrite is there."""
-        return lru_cache(maxsize=MATCHES_HELD)(self._match)
+        found = self._held.get((text, sound))
+        return self._hold((text, sound), self._match(text, sound)) if found is None else found
+
+    def _hold(self, asked: tuple[str, bool], found: tuple[Hit, ...]) -> tuple[Hit, ...]:
+        self._held[asked] = found
+        if len(self._held) > MATCHES_HELD:
+            with suppress(KeyError):  # another thread was faster
+                self._held.popitem(last=False)
+        return found
 
     def _match(self, text: str, sound: bool) -> tuple[Hit, ...]:
         hits = [self._hit(place) for place in self._exact.places(text)]
@@ -207,6 +234,19 @@ class Glossary:
             certain=place.term in self._table.certain and not place.own,
             note=self._table.note(place.term),
         )
+
+
+def _heard(files: tuple[str, ...], digest: str, text: str) -> tuple[Hit, ...]:
+    """What the glossary of these files has in a text. Raises GlossaryError where they are others by now."""
+    glossary = _known.get(digest) or _loaded(files)
+    if glossary.digest != digest:
+        raise GlossaryError("was changed while it was in use.", where=", ".join(files), remedy="Start again.")
+    return glossary._match(text, sound=True)
+
+
+# Glossaries in use in this process, by digest; another process loads its own.
+_known: WeakValueDictionary[str, Glossary] = WeakValueDictionary()
+_loaded = lru_cache(maxsize=1)(Glossary.load)
 
 
 def lint(paths: Paths) -> list[LintMessage]:
