@@ -142,6 +142,37 @@ def call(url: str, request: Request) -> Span:
     return Span(f"chat {request.model}", facts, client=True)
 
 
+def place() -> dict[str, str]:
+    """Where a span made now would stand, for another machine; nothing where none is made."""
+    found: dict[str, str] = {}
+    if tracer is not None:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        TraceContextTextMapPropagator().inject(found)
+    return found
+
+
+@contextmanager
+def under(place: Mapping[str, str]) -> Iterator[None]:
+    """Let spans made in the block stand where `place` was asked for."""
+    if tracer is None or not place:
+        yield
+        return
+    from opentelemetry.context import attach, detach
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    token = attach(TraceContextTextMapPropagator().extract(place))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def variables() -> dict[str, str]:
+    """What another machine needs to send spans as this one does; nothing where this one sends none."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")} if tracer else {}
+
+
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 

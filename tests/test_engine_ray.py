@@ -137,6 +137,22 @@ def test_a_killed_run_has_paid_for_what_workers_were_answered(cluster: Any, tmp_
     assert len(server.requests) - CONCURRENCY <= calls <= len(server.requests)
 
 
+def test_workers_send_the_spans_of_their_calls(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the otel extra is not installed")
+    from span_receiver import SpanReceiver
+
+    with FaultyServer() as server, SpanReceiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        options = ["--engine", "ray", "--address", cluster.address, "--base-url", server.base_url, "--model", "m"]
+        arguments = [str(folder_of(tmp_path, 2, 8)), "-o", str(tmp_path / "out"), "--no-cache", "--budget", "60"]
+        subprocess.run([sys.executable, "-m", "rewriter", "rewrite", *arguments, *options], check=True)
+        asked = len(server.requests)
+    passages = {span.id for span in receiver.named("passage")}
+    tries = {span.id: span.parent for span in receiver.named("ask")}
+    assert len(receiver.named("chat m")) == asked > 4 and {c.parent for c in receiver.named("chat m")} == set(tries)
+    assert set(tries.values()) == passages and len({span.trace for span in receiver.spans}) == 1
+
+
 SIGNALLED = """
 import os, ray, signal
 real = ray.init

@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import Base64Bytes, SecretStr
 
-from rewriter import logs
+from rewriter import logs, traces
 from rewriter.api import Caller, Rewriter
 from rewriter.cache import SHARED_VARIABLE, shared_environment
 from rewriter.errors import BudgetExceeded, Interrupted, ModelUnavailable, RewriterError, UsageError
@@ -66,7 +66,7 @@ class Kit(Record):
             api_key=choice.api_key.get_secret_value() if choice.api_key else None,
             base_url=choice.base_url,
             files={name: base64.b64encode(Path(name).read_bytes()) for name in named},
-            environment=shared_environment(),
+            environment=shared_environment() | traces.variables(),
         )
 
     def unpacked(self, folder: Path) -> Settings:
@@ -260,6 +260,8 @@ class Worker:
             self._rewriter = _WorkerRewriter(kit, found, own, kit.unpacked(Path(folder)))
             self._rewriter.style("en")  # read while the file is there
         self._means: dict[str, Means] = {}
+        self._spans = contextlib.ExitStack()
+        self._spans.enter_context(traces.recording(lambda notice: None))  # the driver meets the same, and tells it
 
     async def ready(self, language: str) -> str:
         """The print of what decides an outcome here; it must be the driver's."""
@@ -269,17 +271,25 @@ class Worker:
         """The worker's process number on its machine."""
         return os.getpid()
 
+    async def finish(self) -> None:
+        """Send the spans that are left."""
+        await asyncio.to_thread(self._spans.close)
+
     async def stop(self, error: RewriterError) -> None:
         """No call begins here from now on."""
         self._rewriter.stop(error)
 
-    async def rewrite(self, work: Work, language: str, before: float | None) -> list[Outcome]:
-        """The outcomes of the one passage in an excerpt; replays draw on what was kept `before` (see Rewriter)."""
+    async def rewrite(self, work: Work, language: str, before: float | None, place: dict[str, str]) -> list[Outcome]:
+        """The outcomes of the one passage in an excerpt; replays draw on what was kept `before` (see Rewriter).
+
+        Spans stand at a `place` (see traces).
+        """
         if language not in self._means:
             self._rewriter.replays_before = before
             self._means[language] = self._rewriter.means(language)
         means = self._means[language]
-        outcomes = await rewrite_passage(work, work.passages[0], means)
+        with traces.under(place):
+            outcomes = await rewrite_passage(work, work.passages[0], means)
         if means.replays is not None:
             means.replays.done()
         return outcomes
@@ -384,7 +394,8 @@ class RayPlace:
         try:
             with _causes():
                 before = self._rewriter.replays_before
-                found: list[Outcome] = await self.workers[number].rewrite.remote(excerpt, language, before)
+                worker, place = self.workers[number], traces.place()
+                found: list[Outcome] = await worker.rewrite.remote(excerpt, language, before, place)
                 return found
         finally:
             self._load[number] -= 1
@@ -412,11 +423,24 @@ class RayPlace:
         found: Awaitable[tuple[int, dict[str, Usage]]] = self._gate.account.remote()
         return await found
 
+    async def _finish(self) -> None:
+        """Let the workers send their last spans, those that still live."""
+
+        async def finished(worker: Any) -> None:
+            with contextlib.suppress(_ray().exceptions.RayError):
+                await worker.finish.remote()
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * traces.LAST_SECONDS):
+                await asyncio.gather(*map(finished, self.workers))
+
     async def aclose(self) -> None:
         """End the workers and leave the cluster."""
         ray = _ray()
         if self._hearing is not None:
             self._hearing.cancel()
+        if traces.tracer is not None:
+            await self._finish()
         for actor in [*self.workers, *([self._gate] if self._gate is not None else [])]:
             ray.kill(actor)
         ray.shutdown()
