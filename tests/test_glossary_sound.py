@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from rewriter.glossary import Glossary, phones, pinyin
 from rewriter.glossary.hanzi import Runs
 from rewriter.glossary.sound import _prior
-from rewriter.glossary.words import UNKNOWN_WORD, Reading, heard_cost, known_names, latin_cost
+from rewriter.glossary.words import UNKNOWN_WORD, Reading, alone, heard_cost, known_names, latin_cost
 
 CASES = Path(__file__).parent / "cases"
 
@@ -160,7 +161,29 @@ def test_what_is_read_in_windows_costs_what_it_does_in_the_whole_run(runs: list[
         run, begin = runs[number], sum(len(one) + 1 for one in runs[:number])
         end = data.draw(st.integers(1, len(run)))
         start = data.draw(st.integers(0, end - 1))
-        assert windows.cost(begin + start, begin + end) == pytest.approx(Reading(run).cost(start, end))
+        cost = Reading(run).cost(start, end)
+        assert windows.at_most(begin + start, begin + end) >= cost - 1e-9 <= alone(run[start:end])
+        assert windows.cost(begin + start, begin + end) == pytest.approx(cost)
+    windows.read_all()
+    assert windows.at_most(0, len(runs[0])) == pytest.approx(Reading(runs[0]).cost(0, len(runs[0])))
+
+
+def test_what_lies_across_runs_is_known_once_all_are_read() -> None:
+    runs = Runs("云汐，看 graf 板")
+    assert runs.at_most(0, 4) == math.inf
+    runs.read_all()
+    assert runs.at_most(0, 4) < 0 and runs.at_most(5, 7) < 0 <= runs.at_most(0, 2)
+
+
+def test_text_in_classes_is_as_long_and_changes_only_what_has_a_sound() -> None:
+    """Twice, for the first time fills the table; a character of the private use area is no class."""
+    text = "云\uffff汐 Graf\ue123 \U00020000🙂\ud800"
+    for _ in range(2):
+        classes = pinyin.ClassTable(pinyin.narrow).of(text)
+        assert len(classes) == len(text)
+        assert classes[3:8] + classes[9:] == text[3:8] + text[9:]
+        assert [classes[1], classes[8]] == ["\ufffd", "\ufffd"]
+        assert classes[0] == pinyin.narrow("yun") and classes[2] == pinyin.narrow("xi")
 
 
 @given(SOUNDS, SOUNDS, st.floats(0, 4))

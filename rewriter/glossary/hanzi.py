@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from rewriter.glossary import pinyin
-from rewriter.glossary.automaton import Automaton
-from rewriter.glossary.pinyin import CHINESE, ClassTable, Ear, Spoken
-from rewriter.glossary.words import Reading, crossed, is_break
+from rewriter.glossary.automaton import Automaton, Found
+from rewriter.glossary.pinyin import CHINESE, Ear, Spoken
+from rewriter.glossary.words import Reading, alone, crossed, is_break
 
 # Up to this many Chinese terms each is read as a word, so that 重 sounds right; above, character by character, for
 # reading words takes 30 microseconds each.
@@ -28,6 +29,10 @@ _PIECES_FROM, _HALVES_FROM, _THREE = 3, 4, 3
 # neighbours (4 false offers per 1,000 characters on 40 terms of two talks, against 1 and 2.5 at 0.5); 0.25 and 0 lost
 # names that differ in one word from ordinary ones, 8 and 25 in 100 of a recogniser's.
 _SHARED = 0.5
+# Where more pieces than this are found for each character, all of the text is read as words at once.
+_READ_FROM = 0.2
+# Windows of text that are held as they were read.
+_WINDOWS_HELD = 4096
 # Classes there are, coarse and narrow.
 _COARSE, _NARROW = 40, 300
 
@@ -54,6 +59,10 @@ class Candidate(NamedTuple):
     size: float
 
 
+# Names of one size that share a piece at one offset: offset, size, names.
+Group = tuple[int, int, Sequence[int]]
+
+
 class Pieces(NamedTuple):
     """Words of an automaton over classes of sound: word w is at offsets[i] of name names[i], for i in starts[w] up to
     starts[w + 1]."""
@@ -76,14 +85,10 @@ class Pieces(NamedTuple):
             starts.append(len(names))
         return cls(Automaton(list(words)), starts, names, offsets)
 
-    def places(self, text: str, classes: ClassTable) -> Iterator[tuple[int, int]]:
-        """Where a name may begin, with its number; some several times."""
-        if not self.names:
-            return
-        starts, names, offsets = self.starts, self.names, self.offsets
-        for start, _, word in self.automaton.find(classes.of(text)):
-            for at in range(starts[word], starts[word + 1]):
-                yield start - offsets[at], names[at]
+    def owners(self, word: int) -> Iterator[tuple[int, int]]:
+        """Names that a word is a piece of, each with the piece's offset there."""
+        places = range(self.starts[word], self.starts[word + 1])
+        return ((self.names[at], self.offsets[at]) for at in places)
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
@@ -102,8 +107,9 @@ class Hanzi:
         self, names: Sequence[int], spell: Callable[[int], str], bar: Bar, coarse: Pieces, narrow: Pieces
     ) -> None:
         self._names, self._spell, self._bar = names, spell, bar
-        self._pieces = ((pinyin.COARSE, coarse), (pinyin.NARROW, narrow))
-        self._heard = _Heard(names, spell)
+        self._ears = _Ears(names, spell)
+        both = (pinyin.COARSE, coarse), (pinyin.NARROW, narrow)
+        self._pieces = tuple((classes, pieces, _Sharing(pieces, self._ears)) for classes, pieces in both)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -126,33 +132,38 @@ class Hanzi:
     def candidates(self, text: str, runs: Runs) -> Iterator[Candidate]:
         """Runs that pass the bar."""
         found: dict[tuple[int, int], float] = {}
-        for classes, pieces in self._pieces:
-            found.update(self._near(text, pieces.places(text, classes)))
+        for classes, pieces, sharing in self._pieces:
+            if pieces.names:
+                places = list(pieces.automaton.find(classes.of(text)))
+                if len(places) > _READ_FROM * len(text):
+                    runs.read_all()
+                found.update(self._near(text, places, sharing, runs))
+        worth = self._bar.worth
         for (start, number), apart in found.items():
-            size = len(self._heard[number])
-            if runs.cost(start, start + size) >= self._bar.worth + apart:
+            end = start + len(self._ears[number])
+            # To read a few characters by themselves takes a fifth of reading what they stand in.
+            if alone(text[start:end]) >= worth + apart and runs.cost(start, end) >= worth + apart:
                 usual = runs.cost_instead(start, self._spell(self._names[number]))
-                yield Candidate(start, start + size, self._names[number], apart, usual, size)
+                yield Candidate(start, end, self._names[number], apart, usual, end - start)
 
-    def _near(self, text: str, places: Iterable[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], float]]:
-        """Of places where a name may begin, those where it does by its sound, and how far apart."""
-        heard, voices, most = self._heard, pinyin.VOICES, cache(self._bar.most)
-        for start, number in places:
-            ears = heard[number]
-            end = start + len(ears)
-            if start < 0 or end > len(text):
-                continue
-            apart, limit = 0.0, most(len(ears))
-            for char, ear in zip(text[start:end], ears, strict=True):
-                apart += ear[voices[char]]
-                if apart > limit:
-                    break
-            else:
-                yield (start, number), apart
+    def _near(
+        self, text: str, places: Iterable[Found], sharing: _Sharing, runs: Runs
+    ) -> Iterator[tuple[tuple[int, int], float]]:
+        """Of places where a piece stands, those where a name may begin by its sound, and how far apart."""
+        ears, size, most, worth = self._ears, len(text), lru_cache(self._bar.most), self._bar.worth
+        for at, _, word in places:
+            for offset, length, names in sharing[word]:
+                start = at - offset
+                end = start + length
+                if start >= 0 and end <= size and (limit := min(most(length), runs.at_most(start, end) - worth)) >= 0:
+                    seen = text[start:end]
+                    for number in names:
+                        if (apart := pinyin.distance(seen, ears[number], limit)) is not None:
+                            yield (start, number), apart
 
     def to_parts(self) -> list[bytes]:
         """What `from_parts` reads."""
-        return [bytes(array("I", self._names)), *(part for _, pieces in self._pieces for part in pieces.to_parts())]
+        return [bytes(array("I", self._names)), *(part for _, pieces, _ in self._pieces for part in pieces.to_parts())]
 
     @classmethod
     def from_parts(cls, spell: Callable[[int], str], bar: Bar, parts: Sequence[bytes]) -> Hanzi:
@@ -172,6 +183,9 @@ def _affordable(names: int, size: int) -> bool:
     return bool(pieces * names / _COARSE**each <= MOST_PIECES)
 
 
+_reading = lru_cache(maxsize=_WINDOWS_HELD)(Reading)
+
+
 class Runs:
     """The runs of Chinese characters in a text, read as words where that is asked for.
 
@@ -182,6 +196,7 @@ class Runs:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._whole = False  # whether all runs were read
         self._window = [-1] * len(text)  # where the window begins that holds a character; -1 where it was not read
         self._ahead, self._until = [0.0] * len(text), [0.0] * (len(text) + 1)  # as in Reading, within the window
 
@@ -191,10 +206,8 @@ class Runs:
 
     def reach(self, at: int, most: int) -> int:
         """How many Chinese characters stand right behind `at`, or before it where `most` is negative."""
-        if most > 0:
-            match = CHINESE.match(self._text, at, at + most)
-        else:
-            match = CHINESE.match(self._text[max(0, at + most) : at][::-1])
+        beside = self._text[at : at + most] if most > 0 else self._text[max(0, at + most) : at][::-1]
+        match = CHINESE.match(beside) if beside >= "\u3007" else None
         return len(match[0]) if match else 0
 
     def cost(self, start: int, end: int) -> float:
@@ -204,6 +217,20 @@ class Runs:
         if not 0 <= self._window[start] == self._window[end - 1]:
             self._read(start, end)
         return self._until[end] - self._ahead[start]
+
+    def at_most(self, start: int, end: int) -> float:
+        """A bound of `cost` that takes no reading; negative where that is known to lie within no run."""
+        window = self._window[start]
+        if window >= 0 and window == self._window[end - 1]:
+            return self._until[end] - self._ahead[start]
+        return -1.0 if self._whole else math.inf
+
+    def read_all(self) -> None:
+        """Read every run as a whole: where most places are asked for, that takes less time than windows."""
+        if not self._whole:
+            for run in CHINESE.finditer(self._text):
+                self._take(*run.span())
+            self._whole = True
 
     def cost_instead(self, start: int, name: str) -> float:
         """What the stretch of the name's length at `start` costs, words that it shares with the name at either end
@@ -227,7 +254,10 @@ class Runs:
             start -= 1
         while end < len(text) and goes_on(end):
             end += 1
-        reading = Reading(text[start:end])
+        self._take(start, end)
+
+    def _take(self, start: int, end: int) -> None:
+        reading = _reading(self._text[start:end])
         self._window[start:end] = [start] * (end - start)
         self._ahead[start:end], self._until[start + 1 : end + 1] = reading.ahead[:-1], reading.until[1:]
 
@@ -235,7 +265,7 @@ class Runs:
         return self.holds(at - 1, at + 1)
 
 
-class _Heard(dict[int, tuple[Ear, ...]]):
+class _Ears(dict[int, tuple[Ear, ...]]):
     """What hears each of the names; filled as they come up, for of many names few do."""
 
     def __init__(self, names: Sequence[int], spell: Callable[[int], str]) -> None:
@@ -245,6 +275,21 @@ class _Heard(dict[int, tuple[Ear, ...]]):
     def __missing__(self, number: int) -> tuple[Ear, ...]:
         self[number] = heard = pinyin.ears(self._spell(self._names[number]), phrases=len(self._names) <= READ_AS_WORDS)
         return heard
+
+
+class _Sharing(dict[int, Sequence[Group]]):
+    """The names that share each word of the pieces; filled as they come up, for of many words few do."""
+
+    def __init__(self, pieces: Pieces, ears: _Ears) -> None:
+        super().__init__()
+        self._pieces, self._ears = pieces, ears
+
+    def __missing__(self, word: int) -> Sequence[Group]:
+        groups: dict[tuple[int, int], list[int]] = {}
+        for number, offset in self._pieces.owners(word):
+            groups.setdefault((offset, len(self._ears[number])), []).append(number)
+        self[word] = found = [(offset, size, names) for (offset, size), names in groups.items()]
+        return found
 
 
 def _pieces(spoken: Spoken, classify: Callable[[str], str], sizes: Mapping[int, int]) -> Iterator[tuple[int, str]]:

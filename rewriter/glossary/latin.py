@@ -17,7 +17,7 @@ from rewriter.glossary import phones, pinyin
 from rewriter.glossary.automaton import Automaton
 from rewriter.glossary.hanzi import Bar, Candidate, Runs
 from rewriter.glossary.pinyin import CHINESE
-from rewriter.glossary.words import UNKNOWN_WORD, chinese_cost, heard_cost
+from rewriter.glossary.words import UNKNOWN_WORD, alone, chinese_cost, heard_cost
 
 # Above this number of terms all consonants must agree by class, and names written in Chinese characters alone are not
 # looked for: with so many terms there is one near every stretch of text, and each is compared with all.
@@ -32,6 +32,8 @@ _SIDE = 3
 # Names with fewer sounds or consonants than this are like too many words.
 _FEWEST_SOUNDS = 3
 _FEWEST_CONSONANTS = 2
+# Stretches whose names are held.
+_HELD = 32768
 # Ways to write one name in Chinese characters that are looked for at most.
 _MOST_WRITINGS = 64
 
@@ -44,7 +46,7 @@ _PART = re.compile(
 _LETTERS = re.compile(f"[{_UPPER}{_LOWER}](?:[{_UPPER}{_LOWER}'’]*[{_UPPER}{_LOWER}])?")
 _SCRIPTS = re.compile(f"{CHINESE.pattern}|[^{CHINESE.pattern[1:-2]}]+")
 _SPACED = re.compile("[ -]")
-_JOINT = re.compile(r"[ \-_.·]?")
+_JOINTS = frozenset(" -_.·")
 # Capitals that are called one by one: three at most, or more without a vowel among them.
 _SPELT_OUT = re.compile(f"[{_UPPER}]{{2,3}}|[B-DF-HJ-NP-TV-XZ]{{4,6}}")
 # Of several words in a row, all but the rarest count with this share of their cost: words are predicted by others. A
@@ -92,6 +94,15 @@ class Form(NamedTuple):
     size: float
 
 
+class Alike(NamedTuple):
+    """A term that something may be; as in Candidate."""
+
+    term: int
+    distance: float
+    usual: float
+    size: float
+
+
 class Latin:
     """Terms with Latin letters by sound. `names` are the numbers of those terms, `spell` gives a term's canonical form,
     and `skeletons` the places in `names` of the terms with those consonants."""
@@ -106,6 +117,9 @@ class Latin:
         self._names, self._spell, self._bars, self._skeletons = names, spell, bars, skeletons
         self._few = len(names) <= MANY_TERMS
         self._nearby: dict[str, Set[int]] = {}
+        # Most of what a talk is made of comes again.
+        self._compared = lru_cache(maxsize=_HELD)(self._compare)
+        self._written = lru_cache(maxsize=_HELD)(self._writes)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -127,22 +141,26 @@ class Latin:
         rows = list(_rows(text, _parts(text)))
         for start, end, usual in rows:
             if usual > self._bars.letters.worth:
-                yield from self._compared(text, start, end, phones.sound(text[start:end]), usual, self._bars.letters)
-        for start, end, heard, usual in self._mixed(text, rows, runs):
-            yield from self._compared(text, start, end, heard, usual, self._bars.chinese)
+                seen = text[start:end]
+                for name in self._compared(phones.sound(seen), seen.count(" "), usual, self._bars.letters):
+                    yield Candidate(start, end, *name)
+        for start, end, heard, usual in self._mixed(text, rows, runs) if CHINESE.search(text) else ():
+            for name in self._compared(heard, text.count(" ", start, end), usual, self._bars.chinese):
+                yield Candidate(start, end, *name)
         if self._few:
-            for start, end, heard, usual in self._written_in_chinese(text, runs):
-                yield from self._compared(text, start, end, heard, usual, self._bars.chinese)
+            yield from self._written_in_chinese(text, runs)
 
-    def _compared(self, text: str, start: int, end: int, heard: str, usual: float, bar: Bar) -> Iterator[Candidate]:
-        pieces = text.count(" ", start, end) - 1
+    def _compare(self, heard: str, spaces: int, usual: float, bar: Bar) -> Sequence[Alike]:
+        """Names that what was heard, written with so many spaces, may be."""
+        found: list[Alike] = []
         for number in self._near(phones.skeleton(heard)):
             name = self._spell(self._names[number])
-            worth = usual - _IN_PIECES * max(0, pieces - name.count(" ")) if pieces > 0 else usual
+            worth = usual - _IN_PIECES * max(0, spaces - 1 - name.count(" ")) if spaces > 1 else usual
             for form in _forms(name):
                 most = min(bar.most(form.size), worth - bar.worth) / NATS
                 if most >= 0 and (wrong := phones.apart(heard, form.sounds, most)) <= most:
-                    yield Candidate(start, end, self._names[number], wrong * NATS, worth, form.size)
+                    found.append(Alike(self._names[number], wrong * NATS, worth, form.size))
+        return found
 
     def _mixed(self, text: str, rows: Iterable[tuple[int, int, float]], runs: Runs) -> Iterator[Stretch]:
         """Latin letters with Chinese characters that stand right before or behind."""
@@ -173,16 +191,23 @@ class Latin:
         )
         return {name for other, wrong, _ in near if wrong <= slack(other) for name in self._skeletons[other]}
 
-    def _written_in_chinese(self, text: str, runs: Runs) -> Iterator[Stretch]:
+    def _written_in_chinese(self, text: str, runs: Runs) -> Iterator[Candidate]:
         automaton, classes = self._writings
         worth = self._bars.chinese.worth + IN_CHINESE
         for start, end, _ in automaton.find(classes.of(text)):
-            # Characters cost no less one by one than as words, and reading the run as words takes longest.
-            if sum(map(chinese_cost, text[start:end])) <= worth:
-                continue
-            heard = _chinese(text[start:end])
-            if self._near(phones.skeleton(heard)) and (usual := runs.cost(start, end)) > worth:
-                yield start, end, heard, usual - IN_CHINESE
+            if runs.at_most(start, end) > worth and (names := self._written(text[start:end])):
+                usual = runs.cost(start, end) - IN_CHINESE
+                for name in names:
+                    if name.distance <= usual - self._bars.chinese.worth:
+                        yield Candidate(start, end, name.term, name.distance, usual, name.size)
+
+    def _writes(self, seen: str) -> Sequence[Alike]:
+        """Names that Chinese characters may be, were they as unusual where they stand as by themselves."""
+        heard = _chinese(seen)
+        if not self._near(phones.skeleton(heard)):
+            return ()
+        usual = alone(seen) - IN_CHINESE
+        return self._compare(heard, 0, usual, self._bars.chinese) if usual > self._bars.chinese.worth else ()
 
     @cached_property
     def _writings(self) -> tuple[Automaton, pinyin.ClassTable]:
@@ -218,9 +243,13 @@ def _rows(text: str, parts: Sequence[Part]) -> Iterator[tuple[int, int, float]]:
                 break
             start, end = parts[first].start, parts[last].end
             cost = _cost(parts[last].word)
+            if last == first:
+                highest = total = cost
+                yield start, end, cost
+                continue
             highest, total = max(highest, cost), total + cost
             usual = highest + (PREDICTED if _SPACED.search(text, start, end) else 1.0) * (total - highest)
-            yield start, end, min(usual, _as_one(text[start:end])) if last > first else usual
+            yield start, end, min(usual, _as_one(text[start:end]))
 
 
 def _as_one(word: str) -> float:
@@ -231,11 +260,12 @@ def _as_one(word: str) -> float:
 
 def _with_sides(middle: str, before: str, behind: str) -> Iterator[tuple[int, int, str]]:
     """How many characters of those beside are taken in, before and behind, and how that sounds."""
+    tails = [_chinese(behind[:right]) for right in range(len(behind) + 1)]
     for left in range(len(before) + 1):
         head = _chinese(before[len(before) - left :]) + middle
-        for right in range(len(behind) + 1):
+        for right, tail in enumerate(tails):
             if left or right:
-                yield left, right, head + _chinese(behind[:right])
+                yield left, right, head + tail
 
 
 def sounds(text: str) -> str:
@@ -270,12 +300,22 @@ def _cost(word: str) -> float:
 
 def _parts(text: str) -> list[Part]:
     found: list[Part] = []
+    last = -1
     for word in _LETTERS.finditer(text):
-        for match in _PART.finditer(text, *word.span()):
+        start, end = word.span()
+        if word[0].islower() and word[0].isalpha():  # most are: one part
+            found.append(Part(start, end, word[0], _joined(text, last, start)))
+            last = end
+            continue
+        for match in _PART.finditer(text, start, end):
             start, end = match.span()
-            joined = bool(found) and _JOINT.fullmatch(text, found[-1].end, start) is not None
-            found.append(Part(start, end, match[0], joined))
+            found.append(Part(start, end, match[0], _joined(text, last, start)))
+            last = end
     return found
+
+
+def _joined(text: str, last: int, start: int) -> bool:
+    return last >= 0 and (start == last or (start == last + 1 and text[last] in _JOINTS))
 
 
 def _chinese(run: str) -> str:

@@ -142,7 +142,16 @@ def _finals_apart(left: str, right: str) -> float:
 
 def nearest(left: tuple[str, ...], right: tuple[str, ...]) -> float:
     """How far apart two characters sound in those of their readings that are nearest."""
-    return min((apart(a, b) for a in left for b in right), default=2 * FAR)
+    for one in left:
+        if one in right:
+            return 0.0
+    best = 2 * FAR
+    for one in left:
+        for other in right:
+            best = min(best, apart(one, other))
+            if best <= CLOSE:  # what differs is no nearer
+                return best
+    return best
 
 
 class Voices(dict[str, int]):
@@ -176,8 +185,7 @@ class Ear(dict[int, float]):
 
     def __missing__(self, voice: int) -> float:
         readings, options = VOICES.readings[voice], self._options
-        both = len(readings) == len(options) == 1
-        self[voice] = found = apart(readings[0], options[0]) if both else nearest(readings, options)
+        self[voice] = found = nearest(readings, options)
         return found
 
 
@@ -229,22 +237,35 @@ def narrow(syllable: str) -> str:
     return chr(0xE100 + len(_NARROW_FINALS) * _NARROW_INITIALS.index(initial) + _NARROW_FINALS.index(final))
 
 
-class ClassTable(dict[int, str]):
-    """For str.translate: Chinese characters become the class of their likeliest syllable, everything else stays."""
+# Stands in a list of classes where a character did not come up yet; no character of any text.
+_UNSEEN = "\uffff"
+_UNSEEN_ONE = re.compile(_UNSEEN)
+_PLANE = 0x10000
+
+
+class ClassTable:
+    """Text in classes of sound: Chinese characters become the class of their likeliest syllable, all else stays.
+
+    A list and not a dict: `str.translate` reads it in half the time. It is filled as characters come up, for reading
+    all 27,000 takes longer than most commands do; those above U+FFFF are not in it and stay.
+    """
 
     def __init__(self, classify: Callable[[str], str]) -> None:
-        super().__init__()
         self._classify = classify
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        options = syllables(char)
-        self[code] = self._classify(options[0]) if options else ("\ufffd" if 0xE000 <= code <= 0xF8FF else char)
-        return self[code]
+        self._classes = [_UNSEEN] * _PLANE
 
     def of(self, text: str) -> str:
-        """The text in classes."""
-        return text.translate(self)
+        """The text in classes, one code point for one."""
+        found = text.translate(self._classes)
+        return _UNSEEN_ONE.sub(lambda match: self._class(text[match.start()]), found) if _UNSEEN in found else found
+
+    def _class(self, char: str) -> str:
+        if options := syllables(char):
+            found = self._classify(options[0])
+        else:
+            found = "\ufffd" if "\ue000" <= char <= "\uf8ff" or char == _UNSEEN else char
+        self._classes[ord(char)] = found
+        return found
 
 
 COARSE, NARROW = ClassTable(coarse), ClassTable(narrow)

@@ -73,6 +73,23 @@ def chinese_cost(word: str) -> float:
     return _lists().chinese.get(word, UNKNOWN_CHARACTER if len(word) == 1 else float("inf"))
 
 
+@lru_cache(maxsize=65536)
+def alone(run: str) -> float:
+    """The cheapest way to read a run of a few Chinese characters as words by itself; where it stands it costs no more,
+    for there words may reach over its ends."""
+    words, _, begun = _lists()
+    costs = [0.0]
+    for end, char in enumerate(run, 1):
+        best = costs[-1] + words.get(char, UNKNOWN_CHARACTER)
+        if end > 1 and (word := words.get(run[end - 2 : end])) is not None:
+            best = min(best, costs[-2] + word)
+        for start in range(max(0, end - _LONGEST), end - 2):
+            if run[start : start + 2] in begun and (word := words.get(run[start:end])) is not None:
+                best = min(best, costs[start] + word)
+        costs.append(best)
+    return costs[-1]
+
+
 def crossed(text: str, at: int) -> bool:
     """Whether a word of the list begins before text[at] and ends behind it."""
     words, _, begun = _lists()
