@@ -34,7 +34,7 @@ HELD = 256
 ROOM = 1 << 20
 # They are used, and another is started, where all that was computed in so many seconds, here and there, would have kept
 # ours busy for this share of them. Below it they would only cost: a call, and a second processor's caches.
-SECONDS, BUSY = 1.0, 0.7
+SECONDS, BUSY = 0.5, 0.7
 # Of a machine with many processors no more are taken than keep up with one process that sends and receives.
 MOST = 4
 
