@@ -35,7 +35,7 @@ ROOM = 1 << 20
 # They are used, and another is started, where all that was computed in so many seconds, here and there, would have kept
 # ours busy for this share of them. Below it they would only cost: a call, and a second processor's caches.
 SECONDS, BUSY = 0.5, 0.7
-# Of a machine with many processors no more are taken than keep up with one process that sends and receives.
+# Of a machine with many processors no more are taken than one process that sends and receives keeps busy.
 MOST = 4
 
 _LENGTH = struct.Struct("<I")
@@ -98,7 +98,7 @@ class Processes:
     async def _start(self) -> None:
         try:
             self._running.append(await _Process.started())
-        except OSError:  # no room for another process: this one does it all
+        except (OSError, NotImplementedError):  # no room, or an event loop that starts none: this one does it all
             self.most = len(self._running)
         finally:
             self._starting = None
@@ -174,7 +174,9 @@ class _Process:
             self._waiting.clear()
 
     async def aclose(self) -> None:
-        """Let it end."""
+        """End it, whatever it is at: nobody waits for that any more."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
         self._calls.close()
         with suppress(OSError):
             await self._calls.wait_closed()

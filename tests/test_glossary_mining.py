@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -165,17 +166,11 @@ def test_the_file_is_a_glossary_whatever_stands_in_it(names: list[str], example:
         return
     forms = tuple(Form(text=name, count=1, example=example, where="x") for name in names[1:])
     one = Suggestion(canonical=names[0], origin="transcripts", own=None, forms=forms)
-    path = Path(to_file(to_yaml([one])))
-    [term] = Glossary.load(path).terms
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.yaml"
+        path.write_text(to_yaml([one]), encoding="utf-8")
+        [term] = Glossary.load(path).terms
     assert (term.canonical, list(term.aliases)) == (names[0], names[1:])
-
-
-def to_file(text: str) -> str:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False, encoding="utf-8") as file:
-        file.write(text)
-    return file.name
 
 
 def test_what_is_written_in_one_way_is_commented_out(tmp_path: Path) -> None:
