@@ -19,7 +19,7 @@ _WORD = r"[^\W\u3400-\u9fff\uf900-\ufaff]+"
 TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_WORD})*")
 # Where a person or a model put a name, what stood there may sound this many times as far from it as what is offered
 # unasked: that it was put there is evidence too.
-_GENEROUS = 1.5
+GENEROUS = 1.5
 
 Tokens = Sequence[re.Match[str]]
 
@@ -89,7 +89,7 @@ def nearest(text: str, tokens: Tokens, name: str) -> tuple[int, int] | None:
 
 def alike(seen: str, name: str) -> float | None:
     """How far apart they sound, in nats for each syllable; None where nobody would mishear the one as the other."""
-    limit = _GENEROUS * PER_SYLLABLE
+    limit = GENEROUS * PER_SYLLABLE
     if CHINESE.fullmatch(seen) and CHINESE.fullmatch(name):
         if len(seen) != len(name):
             return None

@@ -7,14 +7,16 @@ prior, and what sounds like it and is unusual as ordinary text may be it, mishea
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import NamedTuple
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
+from rewriter.glossary.beside import GENEROUS
 from rewriter.glossary.latin import NATS, SOUNDS_PER_SYLLABLE, slack
 from rewriter.glossary.linting import ORDINARY
 from rewriter.glossary.pinyin import CHINESE
@@ -40,6 +42,7 @@ ENOUGH_TIMES = 3
 # Latin forms with fewer sounds or consonants are like too many words.
 _FEWEST_SOUNDS = 3
 _FEWEST_CONSONANTS = 2
+_DIGITS, _MARKS = re.compile(r"\d+"), re.compile(r"[\W_]")
 
 
 class Pair(NamedTuple):
@@ -213,13 +216,42 @@ def _near(skeleton: str, skeletons: Mapping[str, Sequence[str]]) -> Iterator[str
 
 
 def _latin_pair(name: str, other: str, sounds: Mapping[str, str], found: Stretches) -> Pair | None:
-    left, right = found.latin[name], found.latin[other]
-    if (left.count, other) <= (right.count, name) or same_word(name, other):
+    if (found.latin[name].count, other) <= (found.latin[other].count, name):
         return None
-    limit = PER_SYLLABLE / SOUNDS_PER_SYLLABLE * len(sounds[name]) / NATS
-    usual = min(right.usual, MOST_USUAL * len(sounds[name]) / SOUNDS_PER_SYLLABLE)
-    worth = usual - _prior(left.count, found.latin_places)
-    most = min(limit, (worth - ENOUGH) / NATS)
+    if same_word(name, other) or _differ_as_written(name, other):
+        return None
+    size = len(sounds[name]) / SOUNDS_PER_SYLLABLE
+    usual = min(found.latin[other].usual, MOST_USUAL * size)
+    worth = usual - _prior(found.latin[name].count, found.latin_places)
+    most = min(PER_SYLLABLE * size, _own_words_apart(name, other), worth - ENOUGH) / NATS
     if most < 0 or (apart := phones.apart(sounds[other], sounds[name], most)) > most:
         return None
     return Pair(worth - apart * NATS, name, other)
+
+
+def _own_words_apart(name: str, other: str) -> float:
+    """How far apart forms of several words may sound, in nats, for what their own words are: what they share before and
+    behind proves nothing. `AP Server` is not `OHS Server`, nor `decrypt the key` `decrypt a key`.
+
+    A word of one's own has a consonant, and is as near as what a person may put in the other's place.
+    """
+    left, right = name.split(), other.split()
+    before = _alike(left[:-1], right[:-1])
+    behind = _alike(left[:before:-1], right[:before:-1])
+    if not before + behind:
+        return math.inf
+    own, its = (phones.sound("".join(words[before : len(words) - behind])) for words in (left, right))
+    if set(own) <= phones.VOWELS or set(its) <= phones.VOWELS:
+        return -1.0
+    return GENEROUS * PER_SYLLABLE * max(SOUNDS_PER_SYLLABLE, len(own), len(its)) / SOUNDS_PER_SYLLABLE
+
+
+def _alike(left: Sequence[str], right: Sequence[str]) -> int:
+    """How many words both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+
+
+def _differ_as_written(name: str, other: str) -> bool:
+    """Whether they differ in marks alone, or in a number: Bitcoin++ is no mishearing of Bitcoin, nor Q3 of Q2."""
+    numbers, others = _DIGITS.findall(name), _DIGITS.findall(other)
+    return _MARKS.sub("", name) == _MARKS.sub("", other) or bool(numbers and others and numbers != others)

@@ -187,13 +187,21 @@ def _heard(
 ) -> Iterator[Suggestion]:
     """The terms with all places where they stand or sound alike, found as any glossary's are."""
     listed = {fold(alias) for alias in known.aliases()}
-    for name, forms in _places(terms, transcripts, named).items():
+    for term, forms in _places(terms, transcripts, named).items():
+        origin = named.get(term, "transcripts")
+        name = term if origin != "transcripts" else _commonest(term, forms)
         own = forms.pop(fold(name), [])
-        origin = named.get(name, "transcripts")
         new = (places for form, places in forms.items() if form not in listed and _counts(places, name, origin, own))
         others = sorted(map(_form, new), key=lambda form: (-form.count, form.text))
         if others or (own and origin == "document"):
             yield Suggestion(canonical=name, origin=origin, own=_form(own) if own else None, forms=tuple(others))
+
+
+def _commonest(name: str, forms: Mapping[str, Sequence[_Place]]) -> str:
+    """The form that a family goes by: its commonest, or one found only by its sound that is commoner."""
+    heard = [form for form, places in forms.items() if places[0].how == "sound" and not is_plain(form)]
+    most = max(heard, key=lambda form: len(forms[form]), default="")
+    return " ".join(forms[most][0].form.split()) if len(forms.get(most, ())) > len(forms.get(fold(name), ())) else name
 
 
 def _counts(places: Sequence[_Place], name: str, origin: Origin, own: Sequence[_Place]) -> bool:
