@@ -134,7 +134,27 @@ def test_a_folder_in_the_place_of_the_file_says_so(tmp_path: Path) -> None:
         add_term(tmp_path / "t.yaml", Term(canonical="飞桨"))
 
 
-_NAME = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), min_size=1, max_size=6)
+@pytest.mark.parametrize("term", [Term(canonical="a\ufffeb"), Term(canonical="云汐", aliases=("云\0西",))])
+def test_a_character_that_no_file_holds_is_named(tmp_path: Path, term: Term) -> None:
+    with pytest.raises(
+        GlossaryError, match=r"holds a character that no name has, U\+(FFFE|0000)\. Write the term without"
+    ):
+        add_term(tmp_path / "t.yaml", term)
+    assert not (tmp_path / "t.yaml").exists()
+
+
+def test_a_note_of_two_lines_is_one(tmp_path: Path) -> None:
+    add_term(tmp_path / "t.yaml", Term(canonical="云汐", note="a platform\nfor training"))
+    assert Glossary.load(tmp_path / "t.yaml").terms[0].note == "a platform for training"
+
+
+_NAME = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs"), exclude_characters="\ufeff\ufffe\uffff"
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @settings(deadline=None, max_examples=50)

@@ -17,13 +17,14 @@ from rewriter.errors import GlossaryError, UsageError
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Problems, read
 from rewriter.glossary.terms import Term
-from rewriter.glossary.writing import word
+from rewriter.glossary.writing import unfit, word
 
 if TYPE_CHECKING:
     import yaml
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _BY_HAND = "Add the term to the file by hand."
+_LEAVE = "Write the term without it."
 
 
 class _Splice(NamedTuple):
@@ -61,10 +62,17 @@ def add_term(path: Path, term: Term) -> bool:
 
 
 def _tidy(term: Term) -> Term:
-    """Names as they are read back: single spaces, no alias twice, none that is the term itself."""
-    name, aliases = " ".join(term.canonical.split()), (" ".join(alias.split()) for alias in term.aliases)
+    """Texts as they are read back: single spaces, no alias twice, none that is the term itself.
+
+    Raises GlossaryError where one holds a character that a file cannot hold.
+    """
+    name, note, *aliases = (" ".join(text.split()) for text in (term.canonical, term.note, *term.aliases))
+    if bad := unfit("".join((name, note, *aliases))):
+        raise GlossaryError(
+            f"it holds a character that no name has, U+{ord(bad):04X}.", where=ascii(name), remedy=_LEAVE
+        )
     own = tuple(dict.fromkeys(alias for alias in aliases if alias and alias != name))
-    return term.model_copy(update={"canonical": name, "aliases": own})
+    return term.model_copy(update={"canonical": name, "note": note, "aliases": own})
 
 
 def _text(path: Path) -> str:

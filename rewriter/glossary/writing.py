@@ -56,6 +56,12 @@ def _remark(form: Form | None) -> str:
     return f"  # {form.count}x, {form.where}: {_UNFIT.sub(' ', form.example)}" if form else ""
 
 
+def unfit(text: str) -> str:
+    """The first character of a text that cannot stand in a glossary file, or nothing."""
+    found = _UNFIT.search(text)
+    return found[0] if found else ""
+
+
 def word(text: str) -> str:
     """A text as YAML reads it back: plain where that is safe, else in quotes."""
     text = _UNFIT.sub(" ", text)
