@@ -52,6 +52,7 @@ _EXAMPLE_PARTS = {"terms", "before", "passage", "rewrite"}
 _SECTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "system": (frozenset(), frozenset()),
     "alias": (frozenset({"form", "canonical"}), frozenset({"note"})),
+    "likely": (frozenset({"form", "canonical"}), frozenset({"note"})),
     "sound": (frozenset({"form", "canonical"}), frozenset({"note"})),
     "canonical": (frozenset({"canonical"}), frozenset({"note"})),
     "note": (frozenset({"note"}), frozenset()),
@@ -77,7 +78,8 @@ _OPEN = re.compile(r"<<<([0-9a-f]{8})>>>")
 class Hint(Protocol):
     """A glossary term that occurs in a passage, in `forms` as they stand there.
 
-    `how` is canonical (already spelt so), alias (a known mishearing) or sound (only sounds alike, so it may be wrong).
+    `how` is canonical (already spelt so), alias (a known mishearing) or sound (only sounds alike, so it may be wrong;
+    where it is `likely`, it hardly ever is).
     """
 
     @property
@@ -86,6 +88,8 @@ class Hint(Protocol):
     def forms(self) -> Sequence[str]: ...
     @property
     def how(self) -> str: ...
+    @property
+    def likely(self) -> bool: ...
     @property
     def note(self) -> str: ...
 
@@ -113,6 +117,7 @@ class _Term(Record):
     canonical: str
     forms: tuple[str, ...]
     how: str = "alias"
+    likely: bool = False
     note: str = ""
 
 
@@ -432,7 +437,7 @@ def _term_lines(templates: Mapping[str, str], hint: Hint) -> list[str]:
     forms = [form for form in dict.fromkeys(hint.forms) if form != hint.canonical]
     if not forms or hint.how == "canonical":
         return [_fill(templates["canonical"], {"canonical": hint.canonical, "note": note})]
-    template = templates["sound" if hint.how == "sound" else "alias"]
+    template = templates["likely" if hint.likely else hint.how]
     return [_fill(template, {"form": form, "canonical": hint.canonical, "note": note}) for form in forms]
 
 

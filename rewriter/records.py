@@ -135,7 +135,8 @@ class Hit(Record):
     """A place text[start:end] where a glossary term, or a way it is misheard, occurs.
 
     `how` is canonical, alias or sound; `certain` says that the alias may be replaced without asking; `score` is 1 for
-    letters that match and lower the less alike the sounds are.
+    letters that match and lower the less alike the sounds are. `likely` says that what sounds like the term is hardly
+    anything else.
     """
 
     start: int
@@ -144,6 +145,7 @@ class Hit(Record):
     how: Literal["canonical", "alias", "sound"]
     score: float = 1.0
     certain: bool = False
+    likely: bool = False
     note: str = ""
 
 

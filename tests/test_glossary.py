@@ -319,6 +319,28 @@ def test_hints_are_the_terms_that_occur_in_order_and_once_each() -> None:
 
 
 @pytest.mark.parametrize(
+    ("term", "text", "likely"),
+    [
+        ("瑞恒医药", "跟锐恒医药的朋友一起看。", True),  # the same syllables, and 锐恒 is no word
+        ("PostgreSQL", "都存在post grey SQL里", True),
+        ("智源", "我们的志愿是什么", False),  # an everyday word
+        ("云汐", "云汐很快", False),  # spelt right: nothing to be likely
+    ],
+)
+def test_a_likeness_that_is_hardly_anything_else_is_likely(term: str, text: str, likely: bool) -> None:
+    terms = Glossary.from_terms([term])
+    assert any(hit.likely for hit in terms.match(text)) == likely
+    assert any(hint.likely for hint in terms.for_prompt(text)) == likely
+
+
+def test_of_what_sounds_alike_the_likely_is_kept_first() -> None:
+    terms = Glossary.from_terms(["会江", "瑞恒医药"])
+    text = "会讲，还有锐恒医药。"
+    assert {hint.likely for hint in terms.for_prompt(text)} == {False, True}
+    assert [hint.canonical for hint in terms.for_prompt(text, limit_terms=1)] == ["瑞恒医药"]
+
+
+@pytest.mark.parametrize(
     ("limit", "kept"),
     [(3, {"云汐", "Quillbase", "霁川档案馆"}), (2, {"Quillbase", "霁川档案馆"}), (0, set())],
 )

@@ -42,6 +42,7 @@ class Hint:
     forms: tuple[str, ...] = ()
     how: str = "alias"
     note: str = ""
+    likely: bool = False
 
 
 def finding(
@@ -248,6 +249,7 @@ def test_blocks_without_content_leave_no_trace(lang: str) -> None:
         (Hint("飞桨", ("飞讲", "飞角")), ["- 把“飞讲”写成“飞桨”", "- 把“飞角”写成“飞桨”"]),
         (Hint("飞桨", ("飞讲", "飞讲", "飞桨")), ["- 把“飞讲”写成“飞桨”"]),
         (Hint("智源", ("志愿",), "sound", "机构"), ["- “志愿”听起来像“智源”（机构），意思相符才改"]),
+        (Hint("智源", ("致源",), "sound", "机构", likely=True), ["- “致源”多半是“智源”听错了（机构），改成“智源”"]),
         (Hint("Milvus", ("Milvus",), "canonical"), ["- “Milvus”照此书写"]),
         (Hint("Milvus", ()), ["- “Milvus”照此书写"]),
         (Hint("{{note}}", ("{{list}}",), note="{{passage}}"), ["- 把“{{list}}”写成“{{note}}”（{{passage}}）"]),

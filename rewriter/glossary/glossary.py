@@ -19,7 +19,7 @@ from rewriter.glossary.hints import MAX_TERMS, MAX_TOKENS, hints
 from rewriter.glossary.linting import doubts
 from rewriter.glossary.merging import merge
 from rewriter.glossary.reading import Entry, Problems, read
-from rewriter.glossary.sound import Offer, Sound
+from rewriter.glossary.sound import LIKELY, Offer, Sound
 from rewriter.glossary.store import Kept, keep, load, place_of
 from rewriter.glossary.table import Table
 from rewriter.glossary.terms import Applied, LintMessage, Term, TermHint
@@ -221,6 +221,7 @@ class Glossary:
             how="sound",
             score=offer.score,
             certain=False,
+            likely=offer.odds >= LIKELY,
             note=self._table.note(offer.term),
         )
 
@@ -232,6 +233,7 @@ class Glossary:
             how="canonical" if place.own else "alias",
             score=1.0,
             certain=place.term in self._table.certain and not place.own,
+            likely=False,
             note=self._table.note(place.term),
         )
 

@@ -18,16 +18,23 @@ _RANK = {"alias": 0, "sound": 1, "canonical": 2}
 
 
 def hints(text: str, hits: Sequence[Hit], *, limit_terms: int, limit_tokens: int) -> list[TermHint]:
-    """Hints in order of appearance. Known mishearings go before likely ones (best score first), those before terms that
-    are spelt right already; what goes beyond the limits is left out from the end of that ranking."""
-    groups: dict[tuple[str, str], list[Hit]] = {}
+    """Hints in order of appearance. Known mishearings go before what sounds alike (likely ones and best scores first),
+    that before terms that are spelt right already; what goes beyond the limits is left out from the end of that
+    ranking.
+    """
+    groups: dict[tuple[str, str, bool], list[Hit]] = {}
     wrong = {hit.canonical for hit in hits if hit.how != "canonical"}
     for hit in hits:
         if hit.how != "canonical" or hit.canonical not in wrong:
-            groups.setdefault((hit.canonical, hit.how), []).append(hit)
-    ranked = sorted(groups.values(), key=lambda g: (_RANK[g[0].how], -max(h.score for h in g), g[0].start))
+            groups.setdefault((hit.canonical, hit.how, hit.likely), []).append(hit)
+    ranked = sorted(groups.values(), key=_rank)
     kept = _within(ranked, text, limit_terms, limit_tokens)
     return [_hint(text, group) for group in sorted(kept, key=lambda g: (g[0].start, g[0].end, g[0].canonical))]
+
+
+def _rank(group: Sequence[Hit]) -> tuple[int, bool, float, int]:
+    first = group[0]
+    return _RANK[first.how], not first.likely, -max(hit.score for hit in group), first.start
 
 
 def _within(ranked: Iterable[list[Hit]], text: str, limit_terms: int, limit_tokens: int) -> list[list[Hit]]:
@@ -42,7 +49,8 @@ def _within(ranked: Iterable[list[Hit]], text: str, limit_terms: int, limit_toke
 
 def _hint(text: str, group: Sequence[Hit]) -> TermHint:
     forms = tuple(dict.fromkeys(text[hit.start : hit.end] for hit in group))
-    return TermHint(canonical=group[0].canonical, forms=forms, how=group[0].how, note=group[0].note)
+    first = group[0]
+    return TermHint(canonical=first.canonical, forms=forms, how=first.how, likely=first.likely, note=first.note)
 
 
 def _tokens(hint: TermHint) -> int:

@@ -30,12 +30,14 @@ class Term(Record):
 class TermHint(Record):
     """A term that occurs in a passage, in `forms` as they stand there, in order of appearance.
 
-    `how` is canonical (spelt so already), alias (a known mishearing) or sound (sounds alike, so it may be meant).
+    `how` is canonical (spelt so already), alias (a known mishearing) or sound (sounds alike, so it may be meant; where
+    it is `likely`, hardly anything else is).
     """
 
     canonical: str
     forms: tuple[str, ...]
     how: How
+    likely: bool = False
     note: str = ""
 
 
