@@ -19,7 +19,7 @@ from rewriter.glossary.learning import learn
 from rewriter.glossary.mining import Document, Form, Suggestion, quoted, suggest
 from rewriter.glossary.naming import Messages, named
 from rewriter.glossary.proposing import documents_of, learn_from_files, suggest_from, write_new
-from rewriter.glossary.unusual import same_word, stretches
+from rewriter.glossary.unusual import names_in, same_word, stretches
 from rewriter.glossary.writing import to_yaml
 
 CASES = Path(__file__).parent / "cases"
@@ -106,6 +106,50 @@ def test_at_most_so_many_that_are_written_in_one_way() -> None:
 )
 def test_same_word(left: str, right: str, same: bool) -> None:
     assert same_word(left, right) == same_word(right, left) == same
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ("Today we look at MindLoom, OpenQL and QLlib in production.", ["MindLoom", "OpenQL", "QLlib"]),
+        ("MindLoom is a framework. It was made by Zentrix.", ["MindLoom", "Zentrix"]),
+        ("We asked Hanna Vestergaard and others from Zentrix Labs to show it.", ["Hanna Vestergaard", "Zentrix Labs"]),
+        ("Quillbase's speed, and a Quillbase-based service", ["Quillbase", "Quillbase"]),
+        ("我们对比了 MindLoom 和 pgloom 的速度", ["MindLoom", "pgloom"]),
+        ("本次演讲介绍Open QLib框架，它支持训练", ["Open QLib"]),
+        ("export it to QNNX and run it on a GPU with our LLMs", ["QNNX"]),
+        ("Robustness and reproducibility matter", []),
+        ("We All Love Big Models In The Cloud Today", []),
+        ("A Short History Of MindLoom And Zentrix For Everyone", ["MindLoom", "Zentrix"]),
+        ("AN INTRODUCTION TO QUILLBASE", []),
+        ("see https://quillbase.example/MindLoom or src/MindLoom, and mail Hanna@Zentrix.example", []),
+        ("I'm sure that it's what we've said, e.g. in the U.S. in May", []),
+        ("", []),
+    ],
+)
+def test_names_in_running_lines(document: str, names: list[str]) -> None:
+    assert list(names_in(document)) == names
+
+
+@pytest.mark.parametrize(
+    ("line", "canonical"),
+    [
+        ("Quillbase.", "Quillbase"),
+        ("Quillbase Inc.", "Quillbase Inc."),
+        ("Quillbase U.S.", "Quillbase U.S."),
+        ("Quillbase v2.0.", "Quillbase v2.0"),
+        ("- Quillbase", "Quillbase"),
+    ],
+)
+def test_a_full_stop_at_the_end_of_a_line(line: str, canonical: str) -> None:
+    found = suggest([Document("t", canonical)], context=[Document("slides", f"{line}\n")])
+    assert canonical in [one.canonical for one in found if one.origin == "document"]
+    assert not any(one.canonical == f"{canonical}." for one in found)
+
+
+@given(st.text("云汐Quilbase MindLoom.-'@/_，。\n1", max_size=60))
+def test_names_of_a_document_stand_in_it(document: str) -> None:
+    assert all(name in document for name in names_in(document))
 
 
 @given(st.text("云汐西平台我们的abc -Quil。，\n很好", max_size=80))

@@ -19,7 +19,7 @@ from rewriter.glossary.glossary import Glossary
 from rewriter.glossary.linting import ORDINARY
 from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.terms import How, Term
-from rewriter.glossary.unusual import Stretch, Stretches, parts, stems, stretches
+from rewriter.glossary.unusual import Stretch, Stretches, begins_plainly, names_in, parts, stems, stretches
 from rewriter.glossary.words import chinese_cost, latin_cost
 from rewriter.records import Record
 
@@ -38,6 +38,8 @@ _FIRM, _FIRM_LATIN = 3, 2
 MOST_ONCE = 40
 _ITEM = re.compile(r"[^\n\r\t|，。；：、！？,;:!?()（）《》“”\"\[\]<>*#`=]+")
 _BULLET = re.compile(r"^\s*(?:[-•·]|\d+[.)、])?\s*|\s+$")
+# A full stop that ends a sentence or a line, and is no part of a name as those of Inc. and U.S. are.
+_FULL_STOP = re.compile(r"(?<!\.)(?<!\.[^\W\d])(?<!\b(?:Co|Jr|Sr))(?<!\b(?:Inc|Ltd))(?<!\bCorp)\.$")
 _CHINESE_ENDS = re.compile(f"^{CHINESE.pattern}|{CHINESE.pattern}$")
 
 Origin = Literal["document", "glossary", "transcripts", "model", "correction"]
@@ -134,13 +136,17 @@ def _named(context: Sequence[Document], known: Glossary) -> dict[str, Origin]:
 
 
 def _of_documents(context: Sequence[Document]) -> Iterator[str]:
-    """Short lines and items as a whole, and what is unusual and stands there twice."""
+    """Short lines and items as a whole, names in running lines, and what is unusual and stands there twice."""
     for document in context:
         for item in _ITEM.findall(document.text):
-            name = " ".join(_BULLET.sub("", item).split())
+            line = " ".join(_BULLET.sub("", item).split())
+            name = _FULL_STOP.sub("", line)
+            if name != line and begins_plainly(name):
+                continue
             chinese = CHINESE.search(name)
             if 1 < (len(name) if chinese else len(name.split()) + 1) <= (_SHORT_LINE if chinese else _FEW_WORDS + 1):
                 yield from () if is_plain(name) else (name,)
+        yield from (name for name in names_in(document.text) if not is_plain(name))
     found = stretches([document.text for document in context])
     for stretch in (*found.chinese.values(), *found.latin.values()):
         if stretch.count > 1 and not is_plain(stretch.text):

@@ -11,7 +11,7 @@ from itertools import pairwise
 from rewriter.glossary.fold import fold, simplified
 from rewriter.glossary.latin import PREDICTED
 from rewriter.glossary.pinyin import CHINESE
-from rewriter.glossary.words import ENDINGS, Reading, chinese_cost, latin_cost
+from rewriter.glossary.words import ENDINGS, UNKNOWN_WORD, Reading, chinese_cost, latin_cost
 
 # A clause that stands there word for word more often than this is a recogniser's loop, or a phrase; more of them tell
 # nothing of names.
@@ -46,6 +46,18 @@ _CONTRACTED = 6.0
 _CLAUSE = re.compile(r"[^。！？；，、：\n.!?;,:]+(?:[.,](?=\S)[^。！？；，、：\n.!?;,:]+)*")
 _NAME = re.compile(r"[A-Za-z\u00c0-\u024f][\w'’+#.-]*[\w+#]|[A-Za-z\u00c0-\u024f]", re.ASCII)
 _JOINTS = re.compile(r"[\s\-_.'’]")
+# In a document: addresses, whose parts are no names, and what is joined to one (Quillbase's, Quillbase-based).
+_ADDRESS = re.compile(r"\S*(?:://|www\.|@|\w[/_]\w)\S*", re.ASCII)
+_JOINED = re.compile(r"['’]s\b|(?<=\w)-(?=[a-z])")
+# Where a sentence ends.
+_SENTENCE = re.compile(r"[。！？；!?;]|\.(?=\s|$)")
+# Words written as only names are: PostgreSQL, RLlib, iPhone. Of abbreviations those of so many letters, as ONNX.
+_INNER_CAPITAL = re.compile(r"(?=.*[a-z])\w+[A-Z]", re.ASCII)
+_ABBREVIATION, _LONG_ABBREVIATION = re.compile(r"([A-Z]+)s?", re.ASCII), 4
+# A line with a larger share of capitalised words is a heading.
+_HEADING = 2 / 3
+# What begins a sentence has a capital anyway; with one of these endings it is a rare word rather than a name.
+_DERIVED = re.compile(r"(?:[ai]ble|al|ed|ics?|ing|ism|ists?|ity|ive|less|ly|ness|ous|s|[ts]ion)$")
 
 
 @dataclass
@@ -194,6 +206,62 @@ class _Word:
         capital = match[0] != match[0].lower()
         self.common = self.cost < _COMMON and not (capital and self.start)
         self.marked = not self.common and (self.cost >= _PLAIN or (capital and self.start > 0))
+
+
+def names_in(document: str) -> Iterator[str]:
+    """Names of Latin letters in the running lines of a document, which has them as they are spelt.
+
+    A name is a row of capitalised words of which one is in no list, or is written as only names are; in Chinese lines
+    also a word in small letters that is in no list.
+    """
+    for line in document.splitlines():
+        for sentence in _SENTENCE.split(_JOINED.sub(" , ", _ADDRESS.sub(" , ", line))):
+            words = list(_NAME.finditer(sentence))
+            chinese = bool(CHINESE.search(sentence))
+            capitals = sum(word[0][0].isupper() for word in words)
+            if chinese or capitals <= _HEADING * len(words):
+                yield from _rows(sentence, words, chinese)
+            elif sentence.upper() != sentence:  # a heading: capitals there say nothing
+                yield from (word[0] for word in words if _is_name(word[0]))
+
+
+def _rows(sentence: str, words: Sequence[re.Match[str]], chinese: bool) -> Iterator[str]:
+    """Capitalised words with single spaces between, of which one is a name by itself."""
+    row: list[re.Match[str]] = []
+    for word in words:
+        if row and not (sentence[row[-1].end() : word.start()] == " " and word[0] != word[0].lower()):
+            yield from _row(sentence, row)
+            row = []
+        first = not chinese and not row and word is words[0]
+        if _is_name(word[0], first=first) or (word[0] != word[0].lower() and not first):
+            row.append(word)
+        elif chinese and _unlisted(word[0]):
+            yield word[0]
+    yield from _row(sentence, row)
+
+
+def _row(sentence: str, row: Sequence[re.Match[str]]) -> Iterator[str]:
+    if any(_is_name(word[0]) for word in row):
+        yield sentence[row[0].start() : row[-1].end()]
+
+
+def _is_name(word: str, *, first: bool = False) -> bool:
+    """Whether a word is a name by itself; `first` where its capital is that of the sentence."""
+    if short := _ABBREVIATION.fullmatch(word):
+        return len(short[1]) >= _LONG_ABBREVIATION and _unlisted(word)
+    if any(_INNER_CAPITAL.match(part) for part in word.split("-")):
+        return True
+    return word[0].isupper() and word != word.upper() and _unlisted(word) and not (first and _DERIVED.search(word))
+
+
+def _unlisted(word: str) -> bool:
+    return len(word) > 2 and _word_cost(word) >= UNKNOWN_WORD
+
+
+def begins_plainly(name: str) -> bool:
+    """Whether several words of Latin letters begin with a frequent one, as sentences do: `We use RLlib`."""
+    words = _NAME.findall(name)
+    return len(words) > 1 and _word_cost(words[0]) < _COMMON
 
 
 def _word_cost(word: str) -> float:
