@@ -69,7 +69,7 @@ _SECTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _HEADING = re.compile(r"^# (\S.*)$", re.MULTILINE)
-_ARROW = re.compile(r"(.*?)(->|~>|$)(.*)", re.DOTALL)  # of an example's term: it is misheard so, it sounds so
+_ARROW = re.compile(r"(.*?)(->|=>|~>|$)(.*)", re.DOTALL)  # an example's term: misheard so, likely so, or it sounds so
 _SUBHEADING = re.compile(r"^## (\S.*)$", re.MULTILINE)
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _OPEN = re.compile(r"<<<([0-9a-f]{8})>>>")
@@ -232,13 +232,18 @@ def _example_turns(file: _File, templates: Mapping[str, str]) -> list[dict[str, 
 
 
 def _term(line: str, path: str) -> _Term:
-    """A line `- form, form -> canonical` of an example, or `- form ~> canonical` where it only sounds so."""
+    """A line of an example: `- form, form -> canonical`, `- form => canonical` where that is most likely meant, or
+    `- form ~> canonical` where it only sounds so."""
     forms, arrow, canonical = _ARROW.fullmatch(line.strip().removeprefix("- ")).groups()  # type: ignore[union-attr]
     if not arrow or not canonical.strip():
-        remedy = "Write `- form, form -> canonical`, or `- form ~> canonical` for what only sounds so."
+        remedy = "Write `- form, form -> canonical`, `=>` where that is likely meant, `~>` where it only sounds so."
         raise StyleError(f"{line!r} is no term of an example.", where=path, remedy=remedy)
-    how = "sound" if arrow == "~>" else "alias"
-    return _Term(canonical=canonical.strip(), forms=tuple(f.strip() for f in forms.split(",") if f.strip()), how=how)
+    return _Term(
+        canonical=canonical.strip(),
+        forms=tuple(f.strip() for f in forms.split(",") if f.strip()),
+        how="alias" if arrow == "->" else "sound",
+        likely=arrow == "=>",
+    )
 
 
 # --- prompt files ----------------------------------------------------------------------------------------------------
@@ -434,11 +439,20 @@ def _user_turn(templates: Mapping[str, str], passage: str, hints: Sequence[Hint]
 def _term_lines(templates: Mapping[str, str], hint: Hint) -> list[str]:
     """A line for each form that is to be changed; a term that only stands there as it should gets one line."""
     note = _fill(templates["note"], {"note": hint.note}) if hint.note else ""
+    right = hint.how == "canonical"
     forms = [form for form in dict.fromkeys(hint.forms) if form != hint.canonical]
-    if not forms or hint.how == "canonical":
+    if right:
+        forms = [form for form in forms if _in_other_capitals(form, hint.canonical)]
+    if not forms:
         return [_fill(templates["canonical"], {"canonical": hint.canonical, "note": note})]
-    template = templates["likely" if hint.likely else hint.how]
+    template = templates["likely" if hint.likely else "alias" if right else hint.how]
     return [_fill(template, {"form": form, "canonical": hint.canonical, "note": note}) for form in forms]
+
+
+def _in_other_capitals(form: str, canonical: str) -> bool:
+    """Whether a name stands there in capitals and small letters of its own: rllib for RLlib. The first letter does not
+    count, for sentences begin with a capital."""
+    return form[1:] != canonical[1:] and form.lower() == canonical.lower()
 
 
 def _worst(findings: Sequence[Finding]) -> list[Finding]:

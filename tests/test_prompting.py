@@ -183,6 +183,15 @@ def test_digest_covers_the_shared_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_style("clean", "zh").digest != before
 
 
+def test_an_examples_terms_are_put_as_a_passages_are(tmp_path: Path) -> None:
+    terms = "- mules -> Milvus\n- pie torch => PyTorch\n- Peru ~> Perroux\n"
+    example = f"# example\n## terms\n{terms}## passage\nmules, pie torch, Peru\n## rewrite\nMilvus, PyTorch, Peru.\n"
+    asked = load_style(own(tmp_path, body=f"# system\nKeep all.\n\n{example}"), "en").static[1]["content"]
+    hints = (Hint("Milvus", ("mules",)), Hint("PyTorch", ("pie torch",), "sound", likely=True),
+             Hint("Perroux", ("Peru",), "sound"))  # fmt: skip
+    assert asked == ask(load_style("clean", "en"), "mules, pie torch, Peru", hints)
+
+
 def test_comments_do_not_reach_the_model(tmp_path: Path) -> None:
     path = own(tmp_path, body="# system\nKeep <!-- why: {{secret}} -->all.\n")
     assert load_style(path, "en").static[0]["content"] == "Keep all."
@@ -251,6 +260,9 @@ def test_blocks_without_content_leave_no_trace(lang: str) -> None:
         (Hint("智源", ("志愿",), "sound", "机构"), ["- “志愿”听起来像“智源”（机构），意思相符才改"]),
         (Hint("智源", ("致源",), "sound", "机构", likely=True), ["- “致源”多半是“智源”听错了（机构），改成“智源”"]),
         (Hint("Milvus", ("Milvus",), "canonical"), ["- “Milvus”照此书写"]),
+        (Hint("Milvus", ("milvus", "Milvus"), "canonical"), ["- “Milvus”照此书写"]),  # as a sentence may begin
+        (Hint("RLlib", ("Rllib", "rllib"), "canonical"), ["- 把“Rllib”写成“RLlib”", "- 把“rllib”写成“RLlib”"]),
+        (Hint("飞桨", ("飛槳",), "canonical"), ["- “飞桨”照此书写"]),
         (Hint("Milvus", ()), ["- “Milvus”照此书写"]),
         (Hint("{{note}}", ("{{list}}",), note="{{passage}}"), ["- 把“{{list}}”写成“{{note}}”（{{passage}}）"]),
     ],
