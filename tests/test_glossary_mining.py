@@ -387,6 +387,58 @@ async def test_a_form_takes_in_what_belongs_to_the_name(
     assert done.canonical == answer and {form.text: form.count for form in done.forms} == expected
 
 
+@pytest.mark.parametrize(
+    ("forms", "answer", "taken"),
+    [
+        ({"graph anna": 3, "Graffanah": 2}, "Grafana", True),
+        ({"graph anna": 3, "Graffanah": 2}, "unknown", False),
+        ({"Anona": 3, "Unnown": 2}, "Unknown.", False),
+        ({"未织": 3, "味知": 2}, "未知", False),
+        ({"graph anna": 3, "Graffanah": 2, "Quillbase": 1}, "Grafana", False),
+        ({"霁川和": 3, "季川和": 2}, "霁川和挑战", False),
+        ({"霁禾川": 3, "季禾川": 2}, "几和川", False),
+        ({"Opan": 3, "Oppen": 2}, "open", False),
+        ({"华威": 3, "花为": 1}, "华为", True),
+        ({"陈晓敏": 3, "陈小敏": 2, "陈小民": 1}, "陈小敏", False),
+        ({"陳曉敏": 3, "陳小敏": 2, "陳小民": 1}, "陳小敏", False),
+        ({"Zelwick": 5, "Selwyn": 2, "Zelwik": 1}, "Selwyn", False),
+        ({"Open Q": 5, "open AI": 2, "Open QL": 2}, "OpenAI", False),
+        ({"Mine Doom": 4, "MindLoom": 2, "Mind Loam": 1}, "MindLoom", True),
+        ({"Mules": 3, "Mulez": 1, "Mewls": 1}, "Milvus", False),
+        ({"霁川": 3, "季川": 1}, "季川", False),
+        ({"霁川": 1, "季川": 1}, "季川", True),
+        ({"霁川": 3, "季川": 2}, "季川", True),
+        ({"engine axe": 3, "engine ex": 2}, "Nginx", True),
+        ({"jankins": 2, "Jen kins": 1}, "Jenkins", True),
+        ({"qllib": 4, "QLIB": 1}, "QLlib", True),
+    ],
+)
+async def test_when_an_answer_is_believed(forms: dict[str, int], answer: str, taken: bool) -> None:
+    async def ask(messages: Messages) -> str:
+        return answer
+
+    own, *others = (Form(text=text, count=count, example=f"[{text}]", where="t:1") for text, count in forms.items())
+    one = Suggestion(canonical=own.text, origin="transcripts", own=own, forms=tuple(others))
+    [done] = await named([one], ask)
+    if taken:
+        assert (done.canonical, done.origin, done.proposed) == (answer, "model", own.text)
+        assert f"# the model's spelling; first proposed: {own.text}\n" in to_yaml([done])
+    else:
+        assert done == one
+
+
+async def test_the_same_form_in_two_letter_cases_is_one() -> None:
+    async def ask(messages: Messages) -> str:
+        return "Grafana"
+
+    document = Document("t", "Graph anna works, graph anna too, and graffanah")
+    found = [quoted(document, 0, 10, 2), quoted(document, 38, 47, 1)]
+    [done] = await named(
+        [Suggestion(canonical="Graph anna", origin="transcripts", own=found[0], forms=(found[1],))], ask, [document]
+    )
+    assert {form.text: form.count for form in done.forms} == {"Graph anna": 2, "graffanah": 1}
+
+
 async def test_what_a_document_vouches_for_is_not_asked() -> None:
     async def ask(messages: Messages) -> str:
         raise AssertionError(messages)

@@ -75,11 +75,12 @@ class Suggestion(Record):
     """A term that a glossary may want: how often it is spelt so, and otherwise in `forms`, the commonest first.
 
     `origin` says who vouches for the canonical form; `transcripts` means nobody does. `own` is None where the canonical
-    form itself stands nowhere.
+    form itself stands nowhere; `proposed` is the form that stood in its place before a model was asked.
     """
 
     canonical: str
     origin: Origin
+    proposed: str = ""
     own: Form | None
     forms: tuple[Form, ...] = ()
 

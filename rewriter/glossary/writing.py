@@ -21,7 +21,7 @@ _SAYS = {
     "document": "stands in the documents you gave",
     "glossary": "in your glossary; these forms are new",
     "correction": "from your corrections",
-    "model": "the model's guess",
+    "model": "the model's spelling",
     "transcripts": "the commonest form; is it right?",
 }
 # What YAML reads as the text it is: letters and Chinese, inner spaces and a few marks, no word with another meaning.
@@ -44,7 +44,8 @@ def to_yaml(suggestions: Sequence[Suggestion]) -> str:
 
 
 def _term(one: Suggestion) -> Iterable[str]:
-    yield f"  # {_SAYS[one.origin]}"
+    before = f"; first proposed: {_UNFIT.sub(' ', one.proposed)}" if one.proposed else ""
+    yield f"  # {_SAYS[one.origin]}{before}"
     nowhere = "  # stands nowhere itself" if one.own is None and one.origin != "correction" else ""
     yield f"  - canonical: {word(one.canonical)}{_remark(one.own)}{nowhere}"
     if one.forms:
