@@ -19,7 +19,7 @@ from rewriter.glossary.glossary import Glossary
 from rewriter.glossary.linting import ORDINARY
 from rewriter.glossary.pinyin import CHINESE
 from rewriter.glossary.terms import How, Term
-from rewriter.glossary.unusual import Stretch, Stretches, begins_plainly, names_in, parts, stems, stretches
+from rewriter.glossary.unusual import Stretch, Stretches, is_clause, names_in, parts, stems, stretches
 from rewriter.glossary.words import chinese_cost, latin_cost
 from rewriter.records import Record
 
@@ -142,7 +142,7 @@ def _of_documents(context: Sequence[Document]) -> Iterator[str]:
         for item in _ITEM.findall(document.text):
             line = " ".join(_BULLET.sub("", item).split())
             name = _FULL_STOP.sub("", line)
-            if name != line and begins_plainly(name):
+            if is_clause(name, stopped=name != line):
                 continue
             chinese = CHINESE.search(name)
             if 1 < (len(name) if chinese else len(name.split()) + 1) <= (_SHORT_LINE if chinese else _FEW_WORDS + 1):

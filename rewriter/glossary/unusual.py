@@ -41,6 +41,8 @@ _WORDS = 3
 _PLAIN = 10.0
 # Names neither begin nor end with words more frequent than this in small letters (8 is one in 3,000): the, of, like.
 _COMMON = 8.0
+# More frequent ones hold sentences together (6.6 is one in 700): and, in, any.
+_GRAMMAR = 6.6
 # What words such as don't, I'm, they're cost; the list of words has none with an apostrophe.
 _CONTRACTED = 6.0
 _CLAUSE = re.compile(r"[^。！？；，、：\n.!?;,:]+(?:[.,](?=\S)[^。！？；，、：\n.!?;,:]+)*")
@@ -258,10 +260,14 @@ def _unlisted(word: str) -> bool:
     return len(word) > 2 and _word_cost(word) >= UNKNOWN_WORD
 
 
-def begins_plainly(name: str) -> bool:
-    """Whether several words of Latin letters begin with a frequent one, as sentences do: `We use RLlib`."""
-    words = _NAME.findall(name)
-    return len(words) > 1 and _word_cost(words[0]) < _COMMON
+def is_clause(words: str, *, stopped: bool) -> bool:
+    """Whether several words of Latin letters are a sentence or part of one rather than a name: `and a key in`.
+
+    `stopped` where a full stop follows; then a frequent word at the beginning is enough: `We use Quillbase.`
+    """
+    row = _NAME.findall(words)
+    small = any(word == word.lower() and _word_cost(word) < _GRAMMAR for word in (*row[:1], *row[-1:]))
+    return len(row) > 1 and (small or (stopped and _word_cost(row[0]) < _COMMON))
 
 
 def _word_cost(word: str) -> float:
