@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import time
@@ -233,7 +234,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("talks/one.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n云汐平台好\n", encoding="utf-8")
     Path("talks/two.txt").write_text("云汐平台稳，云西平台坏了，云汐平台", encoding="utf-8")
     Path("people.csv").write_text("name,role\n云西,host\n", encoding="utf-8")
-    [found] = suggest_from(documents_of(["talks"])[0], context=["people.csv"])
+    [found] = suggest_from(documents_of(["talks"], pytest.fail)[0], context=["people.csv"])
     assert (found.canonical, found.forms[0].text, found.forms[0].count) == ("云西", "云汐", 3)
     write_new("found.yaml", [found])
     with pytest.raises(OutputError, match=r"found\.yaml: is there already, and may hold your review"):
@@ -242,9 +243,9 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("fixed.txt").write_text("云汐平台稳，云汐平台坏了，云汐平台", encoding="utf-8")
     assert ways(learn_from_files("talks/two.txt", "fixed.txt")) == [["云汐", "云西"]]
     with pytest.raises(InputError, match=r"absent\.md: no such file"):
-        suggest_from(documents_of(["talks"])[0], context=["absent.md"])
+        suggest_from(documents_of(["talks"], pytest.fail)[0], context=["absent.md"])
     with pytest.raises(GlossaryError, match=r"absent\.yaml"):
-        suggest_from(documents_of(["talks"])[0], glossary=["absent.yaml"])
+        suggest_from(documents_of(["talks"], pytest.fail)[0], glossary=["absent.yaml"])
 
 
 def test_a_place_in_a_timed_file_is_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +256,7 @@ def test_a_place_in_a_timed_file_is_a_time(tmp_path: Path, monkeypatch: pytest.M
         Path(name).write_text("\n".join(blocks), encoding="utf-8")
     [learnt] = learn_from_files("heard.srt", "right.srt")
     assert [form.where for form in learnt.forms] == ["heard.srt at 01:02:05"]
-    [found] = suggest_from(documents_of(["heard.srt"])[0], most=0)
+    [found] = suggest_from(documents_of(["heard.srt"], pytest.fail)[0], most=0)
     assert found.own is not None
     assert {found.own.where, *(form.where for form in found.forms)} == {
         "heard.srt at 00:00:01",
@@ -268,11 +269,29 @@ def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path, monkey
     Path("a.txt").write_text("", encoding="utf-8")
     Path("b.txt").write_bytes(b"\0\1\2")
     Path("c.txt").write_text(TALK, encoding="utf-8")
-    found, failed = documents_of(["a.txt", "b.txt", "c.txt", "c.txt"])
+    found, failed = documents_of(["a.txt", "b.txt", "c.txt", "c.txt"], pytest.fail)
     assert [document.name for document in found] == ["c.txt"]
     assert [error.where for error in failed] == ["a.txt", "b.txt"]
     with pytest.raises(InputError, match=r"a\.txt: the file is empty"):
-        documents_of(["a.txt", "b.txt"])
+        documents_of(["a.txt", "b.txt"], pytest.fail)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "c.txt").write_text(TALK, encoding="utf-8")
+    scandir, told = os.scandir, list[str]()
+
+    def closed(path: str) -> Any:  # root, who may run the tests, can read everything
+        if "closed" in Path(path).name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found, failed = documents_of([str(tmp_path)], told.append)
+    assert ([Path(document.name).name for document in found], failed) == (["c.txt"], [])
+    assert [notice.removeprefix(str(tmp_path / "closed")) for notice in told] == [
+        ": left out, for the folder cannot be read."
+    ]
 
 
 def test_a_loop_without_marks_is_read_in_time() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,6 @@ import click
 from rewriter.commands.base import Group, rewriter_from, say
 
 if TYPE_CHECKING:
-    from rewriter.errors import InputError
     from rewriter.glossary.mining import Document, Suggestion
 
 NOTHING_FOUND = "rewriter: no name is written in several ways, or heard otherwise than your documents have it."
@@ -111,8 +110,9 @@ def suggest(
         raise click.UsageError("standard input (-) can be read once only")
     if out is not None:
         refuse_out(out)
-    transcripts, failed = documents_of(inputs)
-    say_failed(failed)
+    transcripts, failed = documents_of(inputs, say_left_out)
+    for error in failed:
+        say_left_out(str(error))
     found = suggest_from(transcripts, context=context, glossary=files, most=most)
     print_suggestions(asked(found, transcripts, model, base_url) if ask else found, out, as_json, NOTHING_FOUND)
     return 1 if failed else 0
@@ -160,12 +160,11 @@ def learn(source: str, corrected: str, files: tuple[str, ...], out: str | None, 
     return print_suggestions(learn_from_files(source, corrected, glossary=files), out, as_json, NOTHING_LEARNT)
 
 
-def say_failed(failed: Iterable[InputError]) -> None:
-    """What is wrong with files that were left out, a line each."""
+def say_left_out(why: str) -> None:
+    """What is wrong with files or folders that were left out, on one line."""
     from rewriter.report.visible import on_one_line
 
-    for error in failed:
-        click.echo(f"rewriter: {on_one_line(str(error))}", err=True)
+    click.echo(f"rewriter: {on_one_line(why)}", err=True)
 
 
 def print_suggestions(found: Sequence[Suggestion], out: str | None, as_json: bool, nothing: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rewriter import formats
@@ -17,14 +17,14 @@ from rewriter.glossary.writing import to_yaml
 from rewriter.records import Transcript
 
 
-def documents_of(inputs: Sequence[str]) -> tuple[list[Document], list[InputError]]:
+def documents_of(inputs: Sequence[str], tell: Callable[[str], None]) -> tuple[list[Document], list[InputError]]:
     """The texts of transcripts (files, folders, globs), and what is wrong with those that cannot be read.
 
-    Raises InputError where none can.
+    `tell` hears of folders that cannot be. Raises InputError where nothing can.
     """
     found: list[Document] = []
     failed: list[InputError] = []
-    for source in formats.discover(inputs):
+    for source in formats.discover(inputs, tell):
         try:
             found.append(_document(formats.read_bytes(source.read(), name=source.name)))
         except InputError as error:
