@@ -20,6 +20,7 @@ TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_W
 # Where a person or a model put a name, what stood there may sound this many times as far from it as what is offered
 # unasked: that it was put there is evidence too.
 GENEROUS = 1.5
+_MARKS = re.compile(r"[\W_]+")
 
 Tokens = Sequence[re.Match[str]]
 
@@ -90,11 +91,12 @@ def nearest(text: str, tokens: Tokens, name: str) -> tuple[int, int] | None:
 def alike(seen: str, name: str) -> float | None:
     """How far apart they sound, in nats for each syllable; None where nobody would mishear the one as the other."""
     limit = GENEROUS * PER_SYLLABLE
-    if CHINESE.fullmatch(seen) and CHINESE.fullmatch(name):
-        if len(seen) != len(name):
+    characters, its = _MARKS.sub("", seen), _MARKS.sub("", name)
+    if CHINESE.fullmatch(characters) and CHINESE.fullmatch(its):
+        if len(characters) != len(its):
             return None
-        apart = pinyin.distance(seen, pinyin.ears(name), limit * len(name))
-        return None if apart is None else apart / len(name)
+        apart = pinyin.distance(characters, pinyin.ears(its), limit * len(its))
+        return None if apart is None else apart / len(its)
     left, right = phones.once(sounds(seen)), phones.once(sounds(name))
     if not left or not right:
         return None
