@@ -184,6 +184,7 @@ def test_a_signal_lets_the_calls_under_way_finish(
         assert summary["exit"] == 130 and summary["spent_now"]["m"]["calls"] == asked  # all that was asked was kept
         assert summary["calls_now"] == asked  # and what waited in line was not made
         server.delay = 0.0
+        server.script.clear()  # where calls go out in another order, a passage may meet three bad drafts
         again = start(server, folder, out)
         again.communicate()
         assert again.returncode == 0
