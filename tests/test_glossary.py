@@ -68,6 +68,11 @@ def test_file(case: dict[str, Any], tmp_path: Path) -> None:
     assert raised.value.where == f"{path}:{line}" + (f":{column}" if column else "")
 
 
+def test_a_field_that_is_null_is_not_stated(tmp_path: Path) -> None:
+    text = '{"terms": [{"canonical": "Velomir", "aliases": null, "note": null, "certain": null, "tags": null}]}'
+    assert Glossary.load(write(tmp_path, "g.json", text)).terms == (Term(canonical="Velomir"),)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
     text = "霁川档案馆: 季川档案馆，际川档案馆\n青藤社区口述历史小组: 清腾社区口述历史小组\n"

@@ -62,6 +62,16 @@ def test_standard_input_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(done.exception, InputError)
 
 
+def test_each_place_is_one_line() -> None:
+    """Also one that goes on in the next cue."""
+    Path("terms.txt").write_text("Grafana: graph anna\n", encoding="utf-8")
+    cues = ("1\n00:00:01,000 --> 00:00:02,000\n我们用graph\n", "2\n00:00:02,000 --> 00:00:03,000\nanna 看监控\n")
+    Path("talk.srt").write_text("\n".join(cues), encoding="utf-8")
+    assert run("glossary", "match", "talk.srt", "-g", "terms.txt").stdout.splitlines() == [
+        "       3       13  graph␊anna -> Grafana  (alias, 1.00)"
+    ]
+
+
 def test_context_comes_from_standard_input() -> None:
     """The same found as from a file of it; once only, for it can be read once."""
     names, talk = "Grafana\nPrometheus\n", "examples/talk_zh.txt"

@@ -58,6 +58,7 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
     """Where terms, or ways they are misheard, occur in a transcript or standard input (-). Offsets are code points."""
     from rewriter import formats
     from rewriter.glossary import Glossary
+    from rewriter.report.visible import on_one_line
 
     transcript = formats.read_named(text)
     hits = Glossary.load(files).match(transcript.text)
@@ -65,9 +66,8 @@ def match(text: str, files: tuple[str, ...], as_json: bool) -> int:
         say({"hits": [h.model_dump(mode="json") for h in hits]})
         return 0
     for h in hits:
-        click.echo(
-            f"{h.start:>8} {h.end:>8}  {transcript.text[h.start : h.end]} -> {h.canonical}  ({h.how}, {h.score:.2f})"
-        )
+        seen = on_one_line(transcript.text[h.start : h.end])  # it may go on in the next line, or the next cue
+        click.echo(f"{h.start:>8} {h.end:>8}  {seen} -> {h.canonical}  ({h.how}, {h.score:.2f})")
     if not hits:
         click.echo("rewriter: no term of the glossary stands here, nor anything that sounds like one.", err=True)
     return 0

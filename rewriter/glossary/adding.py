@@ -129,9 +129,9 @@ def _place(text: str, term: Term) -> _Splice:
     listed = [value for key, value in root.value if key.value == "terms" and not isinstance(value, yaml.MappingNode)]
     if not listed:
         return _in_mapping(text, root, term)
-    if not isinstance(listed[0], yaml.SequenceNode):  # `terms:` alone
-        at = _index(listed[0].start_mark)
-        return _Splice(at, at, f"\n{_item(term, '  ')}")
+    if not isinstance(listed[0], yaml.SequenceNode):  # `terms:` alone, or null
+        start, end = _index(listed[0].start_mark), _index(listed[0].end_mark)
+        return _Splice(start, end, _only(text, term))
     return _in_list(text, listed[0], term)
 
 
@@ -150,10 +150,15 @@ def _in_list(text: str, terms: yaml.SequenceNode, term: Term) -> _Splice:
     if terms.flow_style:
         at = _index(terms.end_mark) - 1
         if not terms.value:
-            return _Splice(_index(terms.start_mark), at + 1, f"\n{_item(term, '  ')}")
+            return _Splice(_index(terms.start_mark), at + 1, _only(text, term))
         return _in_flow(text, at, json.dumps(_fields(term), ensure_ascii=False))
     pad = " " * _dash(text, terms.value[0])
     return _behind(text, terms.value[-1], _item(term, pad))
+
+
+def _only(text: str, term: Term) -> str:
+    """A list of this one term, behind `terms:`."""
+    return f"[{json.dumps(_fields(term), ensure_ascii=False)}]" if _in_braces(text) else f"\n{_item(term, '  ')}"
 
 
 def _in_mapping(text: str, root: yaml.MappingNode, term: Term) -> _Splice:
@@ -184,8 +189,7 @@ def _in_fields(text: str, node: yaml.MappingNode, term: Term) -> _Splice:
         if key.value == "aliases":
             return _in_aliases(text, value, term.aliases)
     if node.flow_style:
-        aliases = json.dumps(list(term.aliases), ensure_ascii=False)
-        return _in_flow(text, _index(node.end_mark) - 1, f'"aliases": {aliases}')
+        return _in_flow(text, _index(node.end_mark) - 1, f'"aliases": {_array(term.aliases)}')
     pad = " " * node.value[0][0].start_mark.column
     return _behind(text, node.value[-1][1], f"{pad}aliases: {_flow(term.aliases)}")
 
@@ -197,7 +201,8 @@ def _in_aliases(text: str, node: yaml.Node, aliases: tuple[str, ...]) -> _Splice
         start, end = _index(node.start_mark), _index(node.end_mark)
         alone = [str(node.value)] if node.value and not node.tag.endswith(":null") else []
         space = "" if start and text[start - 1].isspace() else " "
-        return _Splice(start, end, space + _flow((*alone, *(a for a in aliases if a not in alone))))
+        together = (*alone, *(a for a in aliases if a not in alone))
+        return _Splice(start, end, space + (_array(together) if _in_braces(text) else _flow(together)))
     new = [a for a in aliases if a not in {str(item.value) for item in node.value}]
     if node.flow_style:
         return _in_flow(text, _index(node.end_mark) - 1, ", ".join(json.dumps(a, ensure_ascii=False) for a in new))
@@ -244,6 +249,11 @@ def _index(mark: Any) -> int:
     return int(mark.index)
 
 
+def _in_braces(text: str) -> bool:
+    """Whether the file is JSON, or YAML that looks like it: no block of lines can stand there."""
+    return text.lstrip("\ufeff \t\r\n").startswith("{")
+
+
 def _break(text: str) -> str:
     return "" if not text or text.endswith("\n") else "\n"
 
@@ -272,3 +282,7 @@ def _value(value: Any) -> str:
 
 def _flow(texts: tuple[str, ...]) -> str:
     return "[" + ", ".join(word(text) for text in texts) + "]"
+
+
+def _array(texts: tuple[str, ...]) -> str:
+    return json.dumps(list(texts), ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -166,10 +167,11 @@ def _root(root: yaml.Node) -> _Found:
             yield Bad(f"unknown field {key.value!r} beside `terms`.", *_at(key)), _line(key)
     if len(twice := [key for key, _ in root.value if key.value == "terms"]) > 1:
         yield Bad(f"`terms` is given twice; first in line {_line(twice[0])}.", *_at(twice[1])), _line(twice[1])
-    if not isinstance(listed[0], yaml.SequenceNode) and _text(listed[0]):
+    if isinstance(listed[0], yaml.SequenceNode):
+        for node in listed[0].value:
+            yield _guarded(_listed, node), _line(node)
+    elif _text(listed[0]):
         raise Bad("`terms` is a list of terms.", *_at(listed[0]))
-    for node in listed[0].value:
-        yield _guarded(_listed, node), _line(node)
 
 
 def _mapping(root: yaml.MappingNode) -> _Found:
@@ -253,7 +255,7 @@ def _text(node: yaml.Node) -> str:
 
     if not isinstance(node, yaml.ScalarNode):
         raise Bad("text expected, not a list or a mapping.", *_at(node))
-    if node.tag.endswith(":null") and node.style is None:
+    if node.tag.endswith(":null") and not node.style:  # the one parser has no style there, the other an empty one
         return ""
     return _clean(str(node.value))
 
@@ -262,7 +264,7 @@ def _text(node: yaml.Node) -> str:
 
 
 def _table(text: str, delimiter: str) -> _Found:
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    rows = csv.reader(_split(text), delimiter=delimiter, strict=True)
     try:
         header = [_clean(cell).lower() for cell in next(rows, [])]
         if not text.strip():
@@ -305,12 +307,17 @@ def _cell(name: str, cell: str, line: int) -> Any:
 
 
 def _lines(text: str) -> _Found:
-    for line, content in enumerate(text.splitlines(), 1):
+    for line, content in enumerate(_split(text), 1):
         if not content.strip() or content.lstrip().startswith("#"):
             continue
         colon = _COLON.search(content) or re.search(":", content)
         name, rest = (content[: colon.start()], content[colon.end() :]) if colon else (content, "")
         yield {"canonical": _clean(name), "aliases": _parts(_COMMA, rest)}, line
+
+
+def _split(text: str) -> Iterator[str]:
+    """Lines as editors count them: vertical tabs and Unicode's separators, which slides are full of, end none."""
+    return iter(io.StringIO(text, newline=""))
 
 
 def _flag(name: str, text: str, line: int, column: int = 0) -> bool:

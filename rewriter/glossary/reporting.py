@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from rewriter.glossary.beside import Beside, nearest
+from rewriter.glossary.beside import Beside, Tokens, nearest
 from rewriter.glossary.terms import TermReport, TermUse
 from rewriter.records import Finding, Fix, Hit, TermCount
 
@@ -18,7 +19,7 @@ def report(before: Sequence[Hit], after: Sequence[Hit], source: str, rewrite: st
 
     Each canonical form in the rewrite answers one place of the source: the one it stands against in the alignment, or
     else one that is left (a model may move a word). One that answers none is put down to the model: applied where what
-    stood there sounds like the term, though it was not offered; invented otherwise.
+    stood there sounds like the term, though it was not offered, and answers for no other; invented otherwise.
     """
     beside = Beside(source, rewrite)
     heard, there = _by_term(before), _by_term(after)
@@ -26,18 +27,36 @@ def report(before: Sequence[Hit], after: Sequence[Hit], source: str, rewrite: st
     for name in sorted({*heard, *there}):
         right = [hit for hit in there.get(name, ()) if hit.how == "canonical"]
         answered, unasked = _answered(heard.get(name, ()), right, beside)
-        guessed = [_heard_as(hit, source, beside) for hit in unasked]
+        guessed = _guessed(unasked, answered, source, beside)
         applied.append([*(hit for hit in answered if hit.how != "canonical"), *filter(None, guessed)])
         invented.append([hit for hit, guess in zip(unasked, guessed, strict=True) if guess is None])
         missed.append([hit for hit in there.get(name, ()) if hit.how == "alias"])
     return TermReport(applied=_uses(applied, source), missed=_uses(missed, rewrite), invented=_uses(invented, rewrite))
 
 
-def _heard_as(hit: Hit, source: str, beside: Beside) -> Hit | None:
+def _guessed(unasked: Iterable[Hit], answered: Iterable[Hit], source: str, beside: Beside) -> list[Hit | None]:
+    """For each canonical form what it was heard as, of what no other answers for."""
+    taken = list(answered)
+    found: list[Hit | None] = []
+    for hit in unasked:
+        guess = _heard_as(hit, source, beside, taken)
+        found.append(guess)
+        taken += [guess] if guess else []
+    return found
+
+
+def _heard_as(hit: Hit, source: str, beside: Beside, taken: Sequence[Hit]) -> Hit | None:
     """What of the source a canonical form was made of, where that sounds like it."""
     tokens = beside.in_source(hit.start, hit.end)
-    found = nearest(source, tokens, hit.canonical) if len(tokens) <= _LOOKED_THROUGH else None
+    runs = _free(tokens, taken) if len(tokens) <= _LOOKED_THROUGH else []
+    found = next(filter(None, (nearest(source, run, hit.canonical) for run in runs)), None)
     return found and hit.model_copy(update={"start": found[0], "end": found[1], "how": "sound"})
+
+
+def _free(tokens: Tokens, taken: Sequence[Hit]) -> list[Tokens]:
+    """Stretches of tokens between places that are taken."""
+    marked = groupby(tokens, key=lambda t: any(hit.start < t.end() and t.start() < hit.end for hit in taken))
+    return [list(run) for is_taken, run in marked if not is_taken]
 
 
 def _answered(heard: Sequence[Hit], right: Sequence[Hit], beside: Beside) -> tuple[list[Hit], list[Hit]]:
