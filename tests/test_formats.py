@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from rewriter.errors import EncodingError, FormatError, InputError, UsageError
 from rewriter.formats import discover, format_of, read, read_bytes, render, suffixes, write
+from rewriter.formats.sources import Source
 from rewriter.records import Piece, Transcript
 
 FOLDER = Path(__file__).parent / "cases/formats"
@@ -283,6 +285,12 @@ def test_folders_globs_and_stdin(tmp_path: Path) -> None:
     (source,) = discover(["-"])
     assert (source.path, source.name, source.output.as_posix()) == (None, "-", "stdin.txt")
     assert read_bytes(b"hi", name="-").format == "txt"
+
+
+def test_standard_input_that_is_closed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match=r"^-: standard input is closed\. Pipe a text into it, or name a file\.$"):
+        Source(None, Path("stdin.txt")).read()
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,6 +276,11 @@ def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path, monkey
         documents_of(["a.txt", "b.txt"], pytest.fail)
 
 
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(OutputError, match=r"cannot be written: File name too long\. Name another file\."):
+        write_new(f"{'云' * 200}.yaml", [])
+
+
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "closed").mkdir()
     (tmp_path / "c.txt").write_text(TALK, encoding="utf-8")

@@ -59,7 +59,9 @@ class Source:
 
 
 def read_stdin() -> bytes:
-    """What standard input holds; it can be read once."""
+    """What standard input holds; it can be read once. Raises InputError where it is closed."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed.", where=STDIN, remedy="Pipe a text into it, or name a file.")
     return sys.stdin.buffer.read()
 
 

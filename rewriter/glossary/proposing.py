@@ -64,14 +64,21 @@ def learn_from_files(source: str, corrected: str, *, glossary: Sequence[str] = (
 
 
 def refuse_out(path: str) -> None:
-    """Raises OutputError where the name is not one of YAML, and where a file is there already: it may hold a review."""
+    """Raises OutputError where the name is not one of YAML, and where a file is there already: it may hold a review.
+
+    Also where no file of that name can be.
+    """
     if Path(path).suffix.lower() not in {".yaml", ".yml"}:
         raise OutputError(
             "suggestions are YAML, and another ending would have them read as something else.",
             where=path,
             remedy="End the name in .yaml.",
         )
-    if Path(path).exists():
+    try:
+        there = Path(path).exists()
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}.", where=path, remedy="Name another file.") from None
+    if there:
         raise OutputError(
             "is there already, and may hold your review.", where=path, remedy="Name another file, or remove this one."
         )
