@@ -440,9 +440,8 @@ def _term_lines(templates: Mapping[str, str], hint: Hint) -> list[str]:
     """A line for each form that is to be changed; a term that only stands there as it should gets one line."""
     note = _fill(templates["note"], {"note": hint.note}) if hint.note else ""
     right = hint.how == "canonical"
-    forms = [form for form in dict.fromkeys(hint.forms) if form != hint.canonical]
-    if right:
-        forms = [form for form in forms if _in_other_capitals(form, hint.canonical)]
+    wrong = _in_other_capitals if right else str.__ne__
+    forms = [form for form in dict.fromkeys(hint.forms) if wrong(form, hint.canonical)]
     if not forms:
         return [_fill(templates["canonical"], {"canonical": hint.canonical, "note": note})]
     template = templates["likely" if hint.likely else "alias" if right else hint.how]

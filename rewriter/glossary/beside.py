@@ -20,7 +20,8 @@ TOKEN = re.compile(rf"{CHINESE.pattern.removesuffix('+')}|{_WORD}(?:['’.+-]{_W
 # Where a person or a model put a name, what stood there may sound this many times as far from it as what is offered
 # unasked: that it was put there is evidence too.
 GENEROUS = 1.5
-_MARKS = re.compile(r"[\W_]+")
+# What is not heard: a recogniser puts a comma into a name, and a list has a dot between its parts.
+MARKS = re.compile(r"[\W_]+")
 
 Tokens = Sequence[re.Match[str]]
 
@@ -91,7 +92,7 @@ def nearest(text: str, tokens: Tokens, name: str) -> tuple[int, int] | None:
 def alike(seen: str, name: str) -> float | None:
     """How far apart they sound, in nats for each syllable; None where nobody would mishear the one as the other."""
     limit = GENEROUS * PER_SYLLABLE
-    characters, its = _MARKS.sub("", seen), _MARKS.sub("", name)
+    characters, its = MARKS.sub("", seen), MARKS.sub("", name)
     if CHINESE.fullmatch(characters) and CHINESE.fullmatch(its):
         if len(characters) != len(its):
             return None

@@ -16,7 +16,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from rewriter.glossary import phones, pinyin
-from rewriter.glossary.beside import GENEROUS
+from rewriter.glossary.beside import GENEROUS, MARKS
 from rewriter.glossary.latin import NATS, SOUNDS_PER_SYLLABLE, slack
 from rewriter.glossary.linting import ORDINARY
 from rewriter.glossary.pinyin import CHINESE
@@ -42,7 +42,7 @@ ENOUGH_TIMES = 3
 # Latin forms with fewer sounds or consonants are like too many words.
 _FEWEST_SOUNDS = 3
 _FEWEST_CONSONANTS = 2
-_DIGITS, _MARKS = re.compile(r"\d+"), re.compile(r"[\W_]")
+_DIGITS = re.compile(r"\d+")
 
 
 class Pair(NamedTuple):
@@ -254,4 +254,4 @@ def _alike(left: Sequence[str], right: Sequence[str]) -> int:
 def _differ_as_written(name: str, other: str) -> bool:
     """Whether they differ in marks alone, or in a number: Bitcoin++ is no mishearing of Bitcoin, nor Q3 of Q2."""
     numbers, others = _DIGITS.findall(name), _DIGITS.findall(other)
-    return _MARKS.sub("", name) == _MARKS.sub("", other) or bool(numbers and others and numbers != others)
+    return MARKS.sub("", name) == MARKS.sub("", other) or bool(numbers and others and numbers != others)

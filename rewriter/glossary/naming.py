@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from rewriter.checks.unusual import person
-from rewriter.glossary.beside import GENEROUS, TOKEN, alike
+from rewriter.glossary.beside import GENEROUS, MARKS, TOKEN, alike
 from rewriter.glossary.fold import cuts_word, fold, narrow, simplified
 from rewriter.glossary.mining import Document, Form, Suggestion, quoted
 from rewriter.glossary.pinyin import CHINESE
@@ -53,7 +52,6 @@ _UNKNOWN = frozenset({"unknown", "not known", "i don't know", "n/a", "none", "æœ
 # must speak for it as well; one that does not is knowledge of the model's: a name may be further from what recognisers
 # make of it than those are from each other.
 _FURTHER, _MUCH_FURTHER = 0.3, 2.0
-_MARKS = re.compile(r"[\W_]")
 # An answer that is a word this frequent (nats; 10 is one in 22,000) is no name.
 _FREQUENT = 10.0
 
@@ -112,7 +110,7 @@ def _everyday(answer: str, first: str) -> bool:
 
 
 def _bare(form: str) -> str:
-    return _MARKS.sub("", fold(form))
+    return MARKS.sub("", fold(form))
 
 
 def _further(answer: str, first: str, others: Sequence[str]) -> float:
